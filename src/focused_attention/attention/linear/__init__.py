@@ -1,0 +1,1 @@
+"""Attention that is linear in the sequence length."""

@@ -1,0 +1,1 @@
+"""Attention with a memory that is written as the sequence is read."""

@@ -1,0 +1,54 @@
+"""Rotary multi-head attention with a base and a maximum distance, as in Echo."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from focused_attention.attention.base import Core, softmax_attention
+
+
+@dataclass(kw_only=True, slots=True)
+class Config:
+    base: float = 10000.0  # of the rotation's wavelengths, in positions
+    max_dist: int | None = None  # keys farther away than this are hidden, in positions; None: none
+
+
+class RotaryAttention(Core):
+    """Softmax attention on queries and keys rotated by their position.
+
+    RoPE, https://arxiv.org/abs/2104.09864; `base` and `max_dist` are the arguments of the focused
+    attention module's `MultiheadAttention(base, dims, head, max_dist)`. In cross-attention nothing
+    is rotated: the two sequences share no positions.
+    """
+
+    def __init__(self, config: Config, head_dims: int):
+        super().__init__()
+        if head_dims % 2:
+            raise ValueError(f"rotary: head width must be even to rotate pairs, given {head_dims}")
+        if config.max_dist is not None and config.max_dist < 1:
+            raise ValueError(f"rotary: max_dist must be at least 1, given {config.max_dist}")
+        self.scale = head_dims**-0.5
+        self.max_dist = config.max_dist
+        frequencies = config.base ** (-torch.arange(0, head_dims, 2) / head_dims)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def position(self, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor]:
+        positions = torch.arange(offset, offset + q.shape[2], device=q.device)
+        angles = positions[:, None] * self.frequencies  # (T, K / 2)
+        cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)
+        return rotate(q, cos, sin), rotate(k, cos, sin)
+
+    def forward(self, q, k, v, mask, need_weights):
+        T, S = q.shape[2], k.shape[2]
+        if self.max_dist is not None and self.max_dist < S - 1:
+            query = torch.arange(S - T, S, device=q.device)[:, None]
+            near = (query - torch.arange(S, device=q.device)).abs() <= self.max_dist  # (T, S)
+            mask = near[None, None] if mask is None else mask & near
+        return softmax_attention(q, k, v, mask, self.scale, need_weights)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the halves of the last axis: x (B, H, T, K), cos and sin (T, K / 2)."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)

@@ -1,0 +1,1 @@
+"""Attention that looks at a subset of the keys."""

@@ -1,0 +1,17 @@
+"""Every path of the project, named once. Commands run from the repository's root."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+DOWNLOADS = Path("downloads")  # stage fetch writes the corpora here
+DATA = Path("data")  # data.dvc imports the downloads here and pins their checksum
+FEATURES = Path("features")  # stage prepare: the feature store
+ARMS = Path("build/arms")  # stage arms: what each arm depends on
+RUNS = Path("runs")  # stage train: weights, one folder per profile, arm and seed
+CHECKPOINTS = Path("checkpoints")  # resumable training state, not an output of any stage
+LOGS = Path("logs")  # step logs with timings, which differ from run to run
+RESULTS = Path("results")  # small tables, committed
+NOTEBOOKS = Path("notebooks")
+EXECUTED = NOTEBOOKS / "executed"
+PAPER = Path("paper")
+FIGURES = PAPER / "figures"
