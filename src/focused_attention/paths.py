@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+PROFILES = Path("profiles")  # what each profile changes in params.yaml
 DOWNLOADS = Path("downloads")  # stage fetch writes the corpora here
 DATA = Path("data")  # data.dvc imports the downloads here and pins their checksum
 FEATURES = Path("features")  # stage prepare: the feature store
