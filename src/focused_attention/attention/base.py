@@ -137,8 +137,18 @@ class Core(nn.Module):
     masked: ClassVar[bool] = True
 
     def position(self, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor]:
-        """Encode positions into q and k before they are cached; the first is at `offset`."""
+        """Encode positions into q and k before they are cached; the first is at `offset`.
+
+        Called in self-attention only: two sequences share no positions.
+        """
         return q, k
+
+    def visible(self, T: int, S: int, device: torch.device) -> Tensor | None:
+        """Which of S keys each of the last T queries may see in self-attention, (T, S) bool.
+
+        None: all of them. It is merged into the mask that `forward` is given.
+        """
+        return None
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, need_weights: bool
@@ -178,13 +188,12 @@ class MultiHeadAttention(Mechanism):
                     k, v = cache.append(k, v)
             elif cache is not None:
                 cache.keys, cache.values, cache.length = k, v, k.shape[2]
-        merged = attention_mask(
-            mask,
-            causal=self.is_causal and xa is None,
-            T=q.shape[2],
-            S=k.shape[2],
-            device=x.device,
-        )
+        T, S = q.shape[2], k.shape[2]
+        causal = self.is_causal and xa is None
+        merged = attention_mask(mask, causal=causal, T=T, S=S, device=x.device)
+        visible = self.core.visible(T, S, x.device) if xa is None else None
+        if visible is not None:
+            merged = visible[None, None] if merged is None else merged & visible
         out, weights = self.core(q, k, v, merged, need_weights)
         out = out.transpose(1, 2).flatten(2)  # (B, T, D)
         return AttentionOutput(self.out(out), weights, {})

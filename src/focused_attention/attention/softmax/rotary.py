@@ -19,7 +19,7 @@ class RotaryAttention(Core):
 
     RoPE, https://arxiv.org/abs/2104.09864; `base` and `max_dist` are the arguments of the focused
     attention module's `MultiheadAttention(base, dims, head, max_dist)`. In cross-attention nothing
-    is rotated: the two sequences share no positions.
+    is rotated or hidden by distance: the two sequences share no positions.
     """
 
     def __init__(self, config: Config, head_dims: int):
@@ -39,12 +39,13 @@ class RotaryAttention(Core):
         cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)
         return rotate(q, cos, sin), rotate(k, cos, sin)
 
+    def visible(self, T: int, S: int, device: torch.device) -> Tensor | None:
+        if self.max_dist is None or self.max_dist >= S - 1:
+            return None
+        query = torch.arange(S - T, S, device=device)[:, None]
+        return (query - torch.arange(S, device=device)).abs() <= self.max_dist
+
     def forward(self, q, k, v, mask, need_weights):
-        T, S = q.shape[2], k.shape[2]
-        if self.max_dist is not None and self.max_dist < S - 1:
-            query = torch.arange(S - T, S, device=q.device)[:, None]
-            near = (query - torch.arange(S, device=q.device)).abs() <= self.max_dist  # (T, S)
-            mask = near[None, None] if mask is None else mask & near
         return softmax_attention(q, k, v, mask, self.scale, need_weights)
 
 
