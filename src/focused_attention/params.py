@@ -52,7 +52,6 @@ class Model:
     conv_strides: list[int]
     audio_context: int
     text_context: int
-    dropout: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,7 +177,7 @@ def _build(kind: type, value: object, file: str, where: str):
 
 
 def overlay(base: dict, over: dict) -> dict:
-    """`base` with the values of `over` written over it; mappings merge, everything else replaces."""
+    """`base` with the values of `over` written over it; mappings merge, the rest replaces."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)

@@ -1,0 +1,1 @@
+"""What is measured on a model's output and its attention."""

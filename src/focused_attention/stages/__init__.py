@@ -1,0 +1,1 @@
+"""One module per stage of dvc.yaml, each also a command: `python -m focused_attention.stages.X`."""

@@ -1,0 +1,299 @@
+"""The tasks: what is heard, what must be written, and where every word begins and ends.
+
+    digits      |four| gap |two|two| gap |seven|       "four two two seven"    1-5 recorded digits
+    words       |monday| gap |please| gap |pound|      "monday please pound"   one-word recordings
+    transcribe  |please enter your password|           the prompt as recorded, never composed
+    translate   |veuillez entrer ...|                  its English text
+
+`digits` and `words` are composed: real recordings of single words, joined in the log-mel domain on
+whole frames, so that the text and the first and last frame of every word are exact. A composition's
+split is a hash of its text: no string of words is in two splits. The recordings of single words are
+the lexicon of every split; they are never a `transcribe` utterance.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from focused_attention.audio import log_mel, normalise
+from focused_attention.errors import UserError
+from focused_attention.params import Tasks
+from focused_attention.store import FeatureStore
+
+COMPOSED = ("digits", "words")
+TASKS = (*COMPOSED, "transcribe", "translate")
+DIGITS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+SILENCE = -10.0  # log10 mel power of digital silence, Whisper's floor
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of an utterance and its exact place: frames [start, end)."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A plan of an utterance: which recordings, at which speed, with how much silence between."""
+
+    task: str
+    id: str
+    language: str
+    text: str
+    tokens: tuple[int, ...]
+    recordings: tuple[int, ...]  # indices in the store
+    gaps: tuple[int, ...]  # frames of silence before each recording and after the last
+    speed: int = 0  # index in the store's speeds
+    gain: float = 0.0  # dB
+    noise: float | None = None  # dB of signal-to-noise ratio
+    noise_offset: int = 0  # where in the noise recording, in frames
+    frames: int = 0  # length
+
+    @property
+    def prompt(self) -> str:
+        """The task as the decoder is told it: a composition is transcribed like a recording."""
+        return "transcribe" if self.task in COMPOSED else self.task
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Utterances padded to the longest.
+
+    features (B, n_mels, F) normalised log-mel; frames (B,) valid frames; tokens (B, L) prefix, text
+    and end of text, padded with it; targets (B, L) the next token at each position, -100 where none
+    is asked for; text (B, N) and text_lengths (B,) the text alone, for CTC.
+    """
+
+    features: Tensor
+    frames: Tensor
+    tokens: Tensor
+    targets: Tensor
+    text: Tensor
+    text_lengths: Tensor
+    utterances: list[Utterance]
+
+    def to(self, device: torch.device) -> "Batch":
+        tensors = (self.features, self.frames, self.tokens, self.targets, self.text)
+        moved = (t.to(device, non_blocking=True) for t in (*tensors, self.text_lengths))
+        return Batch(*moved, self.utterances)
+
+
+def split_of(text: str, dev: float, test: float) -> str:
+    """The split of a composed text: a hash of the text, so that no text is in two splits."""
+    share = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    return "test" if share < test else "dev" if share < test + dev else "train"
+
+
+class Composer:
+    """Plans and renders utterances of one store; all randomness comes from the generator given."""
+
+    def __init__(self, store: FeatureStore, params: Tasks, *, dev: float, test: float):
+        self.store, self.params, self.dev, self.test = store, params, dev, test
+        self.frame = store.meta.hop / store.meta.sample_rate  # seconds
+        recordings = list(enumerate(store.recordings))
+        words = [i for i, r in recordings if r.language == params.language and " " not in r.text]
+        longest = params.max_seconds / self.frame
+        self.sentences = [
+            i for i, r in recordings if " " in r.text and r.frames[0] <= longest and r.tokens
+        ]
+        self.lexicon = {
+            "words": [
+                i for i in words if store.recordings[i].frames[0] <= longest / params.words[1]
+            ],
+            "digits": [i for i in words if store.recordings[i].text in DIGITS],
+        }
+        missing = DIGITS - {store.recordings[i].text for i in self.lexicon["digits"]}
+        if missing and params.language == "en":
+            raise UserError(
+                f"params.yaml: tasks.language: no recording of {', '.join(sorted(missing))} in "
+                f"the feature store; add asterisk: [{params.language}] to fetch.corpora"
+            )
+        noise = np.random.default_rng(0).standard_normal(30 * store.meta.sample_rate)
+        mel = log_mel(torch.from_numpy(noise).float(), n_mels=store.meta.n_mels, hop=store.meta.hop)
+        self.noise = mel.T.numpy().copy()  # (frames, n_mels) of white noise, log10 power
+        self.noise_level = float(np.log10((10.0**self.noise).mean()))
+
+    def compose(self, task: str, split: str, rng: np.random.Generator, augment: bool) -> Utterance:
+        """A composed utterance whose text belongs to `split`."""
+        low, high = getattr(self.params, task)
+        lexicon, recordings = self.lexicon[task], self.store.recordings
+        while True:
+            chosen = [
+                lexicon[i] for i in rng.integers(len(lexicon), size=rng.integers(low, high + 1))
+            ]
+            text = " ".join(recordings[i].text for i in chosen)
+            if split_of(text, self.dev, self.test) == split:
+                break
+        gaps = rng.uniform(*self.params.gap, size=len(chosen) + 1) / self.frame
+        tokens = tuple(t for i in chosen for t in recordings[i].tokens)
+        language = self.params.language
+        gaps = tuple(round(g) for g in gaps)
+        return self.vary(task, text, language, text, tokens, tuple(chosen), gaps, rng, augment)
+
+    def recorded(self, task: str, index: int, rng: np.random.Generator, augment: bool) -> Utterance:
+        """The utterance of a recorded sentence, to transcribe or to translate."""
+        r = self.store.recordings[index]
+        text, tokens = (
+            (r.text, r.tokens) if task == "transcribe" else (r.translation, r.translation_tokens)
+        )
+        gap = round(self.params.gap[0] / self.frame)
+        return self.vary(task, r.id, r.language, text, tokens, (index,), (gap, gap), rng, augment)
+
+    def vary(self, task, id, language, text, tokens, chosen, gaps, rng, augment) -> Utterance:
+        """Draw the augmentation: speed, gain and, for half of the utterances, white noise."""
+        # drawn always, so that the random stream does not depend on `augment`
+        speed = int(rng.integers(len(self.store.meta.speeds)))
+        gain = float(rng.uniform(-self.params.gain, self.params.gain))
+        noisy, noise = rng.random() < 0.5, float(rng.uniform(*self.params.noise))
+        offset = int(rng.integers(len(self.noise)))
+        if not augment:
+            speed, gain, noisy = 0, 0.0, False
+        frames = sum(self.store.recordings[i].frames[speed] for i in chosen) + sum(gaps)
+        return Utterance(
+            task, id, language, text, tuple(tokens), chosen, gaps, speed, gain,
+            noise if noisy else None, offset, frames,
+        )  # fmt: skip
+
+    def words(self, utterance: Utterance) -> list[Word]:
+        """The exact frames of every word of a composed utterance."""
+        ends = np.cumsum(
+            [
+                gap + self.store.recordings[i].frames[utterance.speed]
+                for gap, i in zip(utterance.gaps, utterance.recordings, strict=False)
+            ]
+        )
+        return [
+            Word(
+                self.store.recordings[i].text,
+                int(end) - self.store.recordings[i].frames[utterance.speed],
+                int(end),
+            )
+            for i, end in zip(utterance.recordings, ends, strict=True)
+        ]
+
+    def render(self, utterance: Utterance, frames: int) -> np.ndarray:
+        """Log10 mel power (frames, n_mels) of an utterance, padded with silence."""
+        mel = np.full((frames, self.store.meta.n_mels), SILENCE, dtype=np.float32)
+        start = 0
+        for gap, i in zip(utterance.gaps, utterance.recordings, strict=False):
+            start += gap
+            recording = self.store.features(i, utterance.speed)
+            mel[start : start + len(recording)] = recording
+            start += len(recording)
+        sounding = mel[: utterance.frames]
+        if utterance.noise is not None:
+            level = np.log10(np.mean(10.0**sounding)) - utterance.noise / 10 - self.noise_level
+            index = (utterance.noise_offset + np.arange(utterance.frames)) % len(self.noise)
+            # powers of unrelated signals add; 10^x = e^(x ln 10)
+            np.copyto(
+                sounding,
+                np.logaddexp(sounding * LN10, (self.noise[index] + level) * LN10) / LN10,
+            )
+        sounding += utterance.gain / 10
+        return np.maximum(mel, SILENCE, out=mel)
+
+    def batch(self, utterances: Sequence[Utterance]) -> Batch:
+        """Render utterances and pad them to the longest."""
+        tokenizer = self.store.tokenizer
+        longest = max(u.frames for u in utterances)
+        frames = torch.tensor([u.frames for u in utterances])
+        mel = torch.from_numpy(np.stack([self.render(u, longest) for u in utterances]))
+        features = normalise(mel.transpose(1, 2))
+        prefixes = [tokenizer.prefix(u.language, u.prompt) for u in utterances]
+        n = max(len(p) + len(u.tokens) for p, u in zip(prefixes, utterances, strict=True))
+        tokens = torch.full((len(utterances), n), tokenizer.eot)
+        targets = torch.full((len(utterances), n), -100)
+        text = torch.zeros(
+            len(utterances), max(len(u.tokens) for u in utterances), dtype=torch.long
+        )
+        for b, (prefix, u) in enumerate(zip(prefixes, utterances, strict=True)):
+            row = torch.tensor([*prefix, *u.tokens, tokenizer.eot])
+            tokens[b, : len(row) - 1] = row[:-1]
+            targets[b, len(prefix) - 1 : len(row) - 1] = row[len(prefix) :]
+            text[b, : len(u.tokens)] = row[len(prefix) : -1]
+        lengths = torch.tensor([len(u.tokens) for u in utterances])
+        return Batch(features, frames, tokens, targets, text, lengths, list(utterances))
+
+    def evaluation(self, task: str, split: str, limit: int | None = None) -> list[Utterance]:
+        """The utterances on which `task` is evaluated: always the same, unaugmented, no text twice.
+
+        Composed tasks are drawn from a fixed seed; recorded tasks are every sentence of the split.
+        """
+        rng = np.random.default_rng([TASKS.index(task), ("dev", "test").index(split)])
+        if task in COMPOSED:
+            if limit is None:
+                raise ValueError(f"limit: a number of {task} utterances is needed, given None")
+            drawn: dict[str, Utterance] = {}
+            for _ in range(20 * limit):
+                utterance = self.compose(task, split, rng, augment=False)
+                drawn.setdefault(utterance.text, utterance)
+                if len(drawn) == limit:
+                    break
+            return list(drawn.values())
+        chosen = [self.recorded(task, i, rng, augment=False) for i in self.of(task, split)]
+        return chosen[:limit]
+
+    def of(self, task: str, split: str) -> list[int]:
+        """The recorded sentences of a split that have what `task` needs."""
+        recordings = self.store.recordings
+        return [
+            i
+            for i in self.sentences
+            if recordings[i].split == split
+            and (task == "transcribe" or recordings[i].translation_tokens)
+        ]
+
+    def training(
+        self, mixture: dict[str, float], batch_seconds: float, seed: int
+    ) -> Iterator[list[Utterance]]:
+        """Plans of training batches without end: pools of the mixture, bucketed by length.
+
+        A batch holds at most `batch_seconds` of padded audio. The sequence depends on the arguments
+        alone, so a resumed run skips what it has seen.
+        """
+        tasks = list(mixture)
+        if unknown := [t for t in tasks if t not in TASKS]:
+            raise UserError(
+                f"params.yaml: train.mixture: unknown task {unknown[0]!r}; "
+                f"choose from {', '.join(TASKS)}"
+            )
+        shares = np.array([mixture[t] for t in tasks]) / sum(mixture.values())
+        sentences = {t: self.of(t, "train") for t in tasks if t not in COMPOSED}
+        budget = batch_seconds / self.frame
+        rng = np.random.default_rng(seed)
+        while True:
+            pool = []
+            for task in rng.choice(len(tasks), size=512, p=shares):
+                task = tasks[task]
+                if task in COMPOSED:
+                    pool.append(self.compose(task, "train", rng, augment=True))
+                else:
+                    index = sentences[task][rng.integers(len(sentences[task]))]
+                    pool.append(self.recorded(task, index, rng, augment=True))
+            yield from shuffled(bucketed(pool, budget), rng)
+
+
+LN10 = np.float32(np.log(10.0))
+
+
+def bucketed(utterances: Sequence[Utterance], budget: float) -> list[list[Utterance]]:
+    """Sort by length and cut into batches of at most `budget` padded frames each."""
+    ordered = sorted(utterances, key=lambda u: u.frames, reverse=True)
+    batches: list[list[Utterance]] = []
+    for u in ordered:
+        if batches and (len(batches[-1]) + 1) * batches[-1][0].frames <= budget:
+            batches[-1].append(u)
+        else:
+            batches.append([u])
+    return batches
+
+
+def shuffled(batches: list, rng: np.random.Generator) -> Iterator:
+    return (batches[i] for i in rng.permutation(len(batches)))

@@ -1,0 +1,288 @@
+"""The training loop: AdamW, warm-up and cosine, clipping, joint CTC, resumable to the byte."""
+
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from focused_attention import decoding
+from focused_attention.errors import UserError
+from focused_attention.metrics.error_rates import error_rate, word_errors
+from focused_attention.models import SpeechModel
+from focused_attention.params import Train
+from focused_attention.tasks import Batch, Composer, bucketed
+from focused_attention.training import checkpoint, device
+from focused_attention.training.data import prefetched
+
+
+@dataclass
+class History:
+    """What the results keep of a run: nothing that differs between two runs on one machine."""
+
+    steps: list[dict] = field(default_factory=list)
+    dev: list[dict] = field(default_factory=list)
+
+
+def losses(model: SpeechModel, batch: Batch, params: Train) -> dict[str, Tensor]:
+    """The loss of a batch and its parts: cross-entropy of the text, CTC, auxiliary losses."""
+    output = model(batch.features, batch.tokens, batch.frames)
+    parts = {
+        "ce": F.cross_entropy(
+            output.logits.float().transpose(1, 2),
+            batch.targets,
+            ignore_index=-100,
+            label_smoothing=params.label_smoothing if model.training else 0.0,
+        )
+    }
+    total = parts["ce"]
+    if output.ctc_logits is not None:
+        logits = output.ctc_logits.float()
+        positions = model.encoder.positions(batch.frames)
+        parts["ctc"] = F.ctc_loss(
+            logits.log_softmax(-1).transpose(0, 1),  # (S, B, V + 1)
+            batch.text,
+            positions,
+            batch.text_lengths,
+            blank=logits.shape[-1] - 1,
+            zero_infinity=True,
+        )
+        total = total + params.ctc * parts["ctc"]
+    for name, value in output.losses.items():
+        parts[name] = value
+        total = total + value
+    return {"loss": total, **parts}
+
+
+def learning_rate(step: int, params: Train) -> float:
+    """Linear warm-up, then half a cosine down to zero; `step` counts from 1."""
+    if step <= params.warmup:
+        return params.learning_rate * step / params.warmup
+    progress = (step - params.warmup) / max(1, params.steps - params.warmup)
+    return params.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def optimiser(model: SpeechModel, params: Train) -> torch.optim.AdamW:
+    """AdamW (https://arxiv.org/abs/1711.05101); vectors and embeddings are not decayed."""
+    decayed = [p for n, p in model.named_parameters() if p.ndim > 1 and "embedding" not in n]
+    chosen = {id(p) for p in decayed}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return torch.optim.AdamW(
+        [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
+        lr=params.learning_rate,
+        betas=tuple(params.betas),
+        weight_decay=params.weight_decay,
+        fused=True,
+    )
+
+
+def train(
+    model: SpeechModel,
+    composer: Composer,
+    params: Train,
+    *,
+    seed: int,
+    hardware: torch.device,
+    state: Path,
+    fingerprint: str,
+    log: Path,
+    label: str,
+) -> History:
+    """Train `model` in place and return its history.
+
+    The state is saved at `state` every `checkpoint_every` steps and taken up again if it belongs to
+    the same `fingerprint`; a run that was killed ends with the same bytes as one that was not. The
+    step log at `log` (JSON lines) holds the timings, which no result does.
+
+    Raises UserError if the disk is full or the loss is not finite.
+    """
+    if params.checkpoint_every % params.log_every or params.dev_every % params.log_every:
+        raise UserError(
+            "params.yaml: train: checkpoint_every and dev_every must be multiples of log_every"
+        )
+    model.to(hardware).train()
+    optim = optimiser(model, params)
+    history, done = History(), restore(state, fingerprint, model, optim)
+    if done:
+        history = History(**json.loads(done["history"]))
+    first = int(done["step"]) + 1 if done else 1
+    dev = {task: dev_batches(composer, task, params) for task in params.mixture}
+    plans = islice(composer.training(params.mixture, params.batch_seconds, seed), first - 1, None)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a" if done else "w", encoding="utf-8") as lines:
+        bar = progress(params.steps, first - 1, label)
+        window: list[dict] = []
+        batches = prefetched(plans, composer.batch)
+        tick = time.perf_counter()
+        for step in range(first, params.steps + 1):
+            batch = next(batches).to(hardware)
+            waited = time.perf_counter() - tick
+            for group in optim.param_groups:
+                group["lr"] = learning_rate(step, params)
+            with device.autocast(hardware):
+                parts = losses(model, batch, params)
+            parts["loss"].backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
+            optim.step()
+            optim.zero_grad(set_to_none=True)
+            row = {name: float(value) for name, value in parts.items()}
+            if not math.isfinite(row["loss"]):
+                raise UserError(
+                    f"{label}: the loss is {row['loss']} at step {step}; lower "
+                    "train.learning_rate or train.clip in params.yaml"
+                )
+            row |= {"lr": optim.param_groups[0]["lr"], "grad_norm": float(norm)}
+            window.append(row)
+            elapsed, tick = time.perf_counter() - tick, time.perf_counter()
+            seconds = float(batch.frames.sum()) * composer.frame
+            timing = {"ms": 1e3 * elapsed, "wait_ms": 1e3 * waited, "rtf": elapsed / seconds}
+            lines.write(json.dumps({"step": step, **row, **timing}) + "\n")
+            bar.update(1)
+            if step % params.log_every == 0 or step == params.steps:
+                means = {name: mean([w[name] for w in window]) for name in row}
+                history.steps.append({"step": step, **means})
+                bar.set_postfix(loss=f"{means['loss']:.3f}")
+                window = []
+            if step % params.dev_every == 0 or step == params.steps:
+                for task, batches_of_task in dev.items():
+                    history.dev.append({"step": step, "task": task} | assess(
+                        model, composer, batches_of_task, params, hardware
+                    ))  # fmt: skip
+                tick = time.perf_counter()
+            if step % params.checkpoint_every == 0 and step < params.steps:
+                lines.flush()
+                save(state, fingerprint, step, model, optim, history)
+                tick = time.perf_counter()
+        batches.close()
+        bar.close()
+    return history
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def dev_batches(composer: Composer, task: str, params: Train) -> list[Batch]:
+    """The task's dev utterances, rendered once."""
+    utterances = composer.evaluation(task, "dev", params.dev_utterances)
+    budget = params.batch_seconds / composer.frame
+    return [composer.batch(group) for group in bucketed(utterances, budget)]
+
+
+@torch.no_grad()
+def assess(
+    model: SpeechModel,
+    composer: Composer,
+    batches: list[Batch],
+    params: Train,
+    hardware: torch.device,
+) -> dict[str, float]:
+    """Cross-entropy (without smoothing) and greedy word error rate on dev batches."""
+    model.eval()
+    total, tokens, counts = 0.0, 0, []
+    for batch in batches:
+        batch = batch.to(hardware)
+        with device.autocast(hardware):
+            ce = losses(model, batch, params)["ce"]
+        asked = int((batch.targets != -100).sum())
+        total, tokens = total + float(ce) * asked, tokens + asked
+        hypotheses = transcribe(model, composer, batch, hardware)
+        counts += [
+            word_errors(u.text, h) for u, h in zip(batch.utterances, hypotheses, strict=True)
+        ]
+    model.train()
+    return {"loss": total / max(1, tokens), "wer": error_rate(counts)}
+
+
+def transcribe(
+    model: SpeechModel,
+    composer: Composer,
+    batch: Batch,
+    hardware: torch.device,
+    beam: int = 1,
+    max_tokens: int = 64,
+) -> list[str]:
+    """The texts a model hears in a batch, greedily or by beam search."""
+    tokenizer = composer.store.tokenizer
+    prompts = torch.tensor([tokenizer.prefix(u.language, u.prompt) for u in batch.utterances])
+    with device.autocast(hardware):
+        found = decoding.decode(
+            model,
+            batch.features,
+            prompts.to(hardware),
+            frames=batch.frames,
+            eot=tokenizer.eot,
+            beam=beam,
+            max_tokens=max_tokens,
+        )
+    return [tokenizer.decode(ids) for ids in found]
+
+
+def progress(total: int, initial: int, label: str):
+    """A progress bar on a terminal; silent elsewhere and where tqdm is not installed."""
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        return Silent()
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=label,
+        unit="step",
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+class Silent:
+    """A progress bar that shows nothing."""
+
+    def update(self, n: int) -> None: ...
+
+    def set_postfix(self, **values: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def save(
+    path: Path,
+    fingerprint: str,
+    step: int,
+    model: SpeechModel,
+    optim: torch.optim.AdamW,
+    history: History,
+) -> None:
+    """Write everything a resumed run needs."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, values in optim.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
+    tensors["rng"] = torch.get_rng_state()
+    text = json.dumps({"steps": history.steps, "dev": history.dev})
+    metadata = {"fingerprint": fingerprint, "step": str(step), "history": text}
+    checkpoint.save(path, tensors, metadata)
+
+
+def restore(
+    path: Path, fingerprint: str, model: SpeechModel, optim: torch.optim.AdamW
+) -> dict[str, str] | None:
+    """Load the state at `path` if it belongs to this run; else None."""
+    if not path.exists():
+        return None
+    tensors, metadata = checkpoint.load(path)
+    if metadata.get("fingerprint") != fingerprint:
+        return None
+    model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = tensor
+    optim.load_state_dict({"state": state, "param_groups": optim.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["rng"])
+    return metadata
