@@ -112,5 +112,9 @@ def log_mel(waveform: Tensor, n_mels: int = 80, hop: int = HOP) -> Tensor:
 
 
 def normalise(features: Tensor) -> Tensor:
-    """Whisper's normalisation of one utterance: 8 decades of dynamic range, about [-1, 1]."""
-    return (torch.maximum(features, features.max() - 8.0) + 4.0) / 4.0
+    """Whisper's normalisation of each utterance: 8 decades of dynamic range, about [-1, 1].
+
+    features (..., n_mels, frames) or (..., frames, n_mels): the last two axes are one utterance.
+    """
+    peak = features.amax(dim=(-2, -1), keepdim=True)
+    return (torch.maximum(features, peak - 8.0) + 4.0) / 4.0

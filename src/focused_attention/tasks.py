@@ -12,6 +12,7 @@ the lexicon of every split; they are never a `transcribe` utterance.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ COMPOSED = ("digits", "words")
 TASKS = (*COMPOSED, "transcribe", "translate")
 DIGITS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 SILENCE = -10.0  # log10 mel power of digital silence, Whisper's floor
+NOISE_SECONDS = 30  # of white noise to choose a beginning from
+LN10 = math.log(10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,12 @@ class Composer:
                 f"params.yaml: tasks.language: no recording of {', '.join(sorted(missing))} in "
                 f"the feature store; add asterisk: [{params.language}] to fetch.corpora"
             )
-        noise = np.random.default_rng(0).standard_normal(30 * store.meta.sample_rate)
-        mel = log_mel(torch.from_numpy(noise).float(), n_mels=store.meta.n_mels, hop=store.meta.hop)
-        self.noise = mel.T.numpy().copy()  # (frames, n_mels) of white noise, log10 power
-        self.noise_level = float(np.log10((10.0**self.noise).mean()))
+        seconds = 2 * params.max_seconds + NOISE_SECONDS
+        wave = np.random.default_rng(0).standard_normal(int(seconds * store.meta.sample_rate))
+        mel = log_mel(torch.from_numpy(wave).float(), n_mels=store.meta.n_mels, hop=store.meta.hop)
+        noise = torch.exp(mel.T * LN10)
+        self.noise = noise / noise.mean()  # (frames, n_mels) mel power of white noise, mean 1
+        self.noise_offsets = int(NOISE_SECONDS / self.frame)
 
     def compose(self, task: str, split: str, rng: np.random.Generator, augment: bool) -> Utterance:
         """A composed utterance whose text belongs to `split`."""
@@ -152,7 +157,7 @@ class Composer:
         speed = int(rng.integers(len(self.store.meta.speeds)))
         gain = float(rng.uniform(-self.params.gain, self.params.gain))
         noisy, noise = rng.random() < 0.5, float(rng.uniform(*self.params.noise))
-        offset = int(rng.integers(len(self.noise)))
+        offset = int(rng.integers(self.noise_offsets))
         if not augment:
             speed, gain, noisy = 0, 0.0, False
         frames = sum(self.store.recordings[i].frames[speed] for i in chosen) + sum(gaps)
@@ -178,41 +183,37 @@ class Composer:
             for i, end in zip(utterance.recordings, ends, strict=True)
         ]
 
-    def render(self, utterance: Utterance, frames: int) -> np.ndarray:
-        """Log10 mel power (frames, n_mels) of an utterance, padded with silence."""
-        mel = np.full((frames, self.store.meta.n_mels), SILENCE, dtype=np.float32)
+    def render(self, utterance: Utterance) -> Tensor:
+        """Log10 mel power of an utterance, (frames, n_mels)."""
+        mel = torch.full((utterance.frames, self.store.meta.n_mels), SILENCE)
         start = 0
         for gap, i in zip(utterance.gaps, utterance.recordings, strict=False):
-            start += gap
             recording = self.store.features(i, utterance.speed)
-            mel[start : start + len(recording)] = recording
+            start += gap
+            mel[start : start + len(recording)] = torch.from_numpy(recording.astype(np.float32))
             start += len(recording)
-        sounding = mel[: utterance.frames]
-        if utterance.noise is not None:
-            level = np.log10(np.mean(10.0**sounding)) - utterance.noise / 10 - self.noise_level
-            index = (utterance.noise_offset + np.arange(utterance.frames)) % len(self.noise)
-            # powers of unrelated signals add; 10^x = e^(x ln 10)
-            np.copyto(
-                sounding,
-                np.logaddexp(sounding * LN10, (self.noise[index] + level) * LN10) / LN10,
-            )
-        sounding += utterance.gain / 10
-        return np.maximum(mel, SILENCE, out=mel)
+        if utterance.noise is not None:  # the powers of unrelated signals add
+            power = torch.exp(mel * LN10)
+            noise = self.noise[utterance.noise_offset : utterance.noise_offset + len(mel)]
+            power.add_(noise, alpha=float(power.mean()) / 10 ** (utterance.noise / 10))
+            torch.log10(power, out=mel)
+        return mel.add_(utterance.gain / 10).clamp_(min=SILENCE)
 
     def batch(self, utterances: Sequence[Utterance]) -> Batch:
-        """Render utterances and pad them to the longest."""
+        """Render and normalise utterances, padded to the longest."""
+        # one utterance at a time: too small for PyTorch to ask for threads, which training has
         tokenizer = self.store.tokenizer
         longest = max(u.frames for u in utterances)
+        features = torch.zeros(len(utterances), self.store.meta.n_mels, longest)
+        for row, u in zip(features, utterances, strict=True):
+            row[:, : u.frames] = normalise(self.render(u)).T
         frames = torch.tensor([u.frames for u in utterances])
-        mel = torch.from_numpy(np.stack([self.render(u, longest) for u in utterances]))
-        features = normalise(mel.transpose(1, 2))
         prefixes = [tokenizer.prefix(u.language, u.prompt) for u in utterances]
         n = max(len(p) + len(u.tokens) for p, u in zip(prefixes, utterances, strict=True))
         tokens = torch.full((len(utterances), n), tokenizer.eot)
         targets = torch.full((len(utterances), n), -100)
-        text = torch.zeros(
-            len(utterances), max(len(u.tokens) for u in utterances), dtype=torch.long
-        )
+        longest = max(len(u.tokens) for u in utterances)
+        text = torch.zeros(len(utterances), longest, dtype=torch.long)
         for b, (prefix, u) in enumerate(zip(prefixes, utterances, strict=True)):
             row = torch.tensor([*prefix, *u.tokens, tokenizer.eot])
             tokens[b, : len(row) - 1] = row[:-1]
@@ -278,9 +279,6 @@ class Composer:
                     index = sentences[task][rng.integers(len(sentences[task]))]
                     pool.append(self.recorded(task, index, rng, augment=True))
             yield from shuffled(bucketed(pool, budget), rng)
-
-
-LN10 = np.float32(np.log(10.0))
 
 
 def bucketed(utterances: Sequence[Utterance], budget: float) -> list[list[Utterance]]:

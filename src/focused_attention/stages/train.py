@@ -40,7 +40,10 @@ def main(argv: list[str] | None = None) -> None:
             k: v for k, v in dataclasses.asdict(params.train).items() if k not in ("arms", "seeds")
         },
         "tasks": dataclasses.asdict(params.tasks),
-        "store": store.meta.fingerprint,
+        "features": {
+            "fetch": dataclasses.asdict(params.fetch),
+            "prepare": dataclasses.asdict(params.prepare),
+        },
     }
     fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     state = CHECKPOINTS / params.profile / f"{run_name}.safetensors"

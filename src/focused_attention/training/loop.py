@@ -211,17 +211,15 @@ def transcribe(
     """The texts a model hears in a batch, greedily or by beam search."""
     tokenizer = composer.store.tokenizer
     prompts = torch.tensor([tokenizer.prefix(u.language, u.prompt) for u in batch.utterances])
-    with device.autocast(hardware):
-        found = decoding.decode(
-            model,
-            batch.features,
-            prompts.to(hardware),
-            frames=batch.frames,
-            eot=tokenizer.eot,
-            beam=beam,
-            max_tokens=max_tokens,
-        )
-    return [tokenizer.decode(ids) for ids in found]
+    options = {"eot": tokenizer.eot, "max_tokens": max_tokens}
+    with torch.inference_mode(), device.autocast(hardware):
+        encoded = model.encoder(batch.features, batch.frames)
+        arguments = (model.decoder, encoded.audio, encoded.mask, prompts.to(hardware))
+        if beam > 1:
+            found = decoding.beam(*arguments, width=beam, **options)
+        else:
+            found = decoding.greedy(*arguments, **options)
+    return [tokenizer.decode(hypothesis.tokens) for hypothesis in found]
 
 
 def progress(total: int, initial: int, label: str):
