@@ -14,5 +14,6 @@ LOGS = Path("logs")  # step logs with timings, which differ from run to run
 RESULTS = Path("results")  # small tables, committed
 NOTEBOOKS = Path("notebooks")
 EXECUTED = NOTEBOOKS / "executed"
+README = Path("README.md")  # its results table is generated
 PAPER = Path("paper")
 FIGURES = PAPER / "figures"

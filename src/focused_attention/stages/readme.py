@@ -1,0 +1,89 @@
+"""Write the results table of README.md, between its two marker lines, from the results.
+
+    python -m focused_attention.stages.readme
+
+The rest of README.md is left as it is. A smoke run's numbers are no results and are not shown.
+"""
+
+import argparse
+import logging
+
+from focused_attention.errors import UserError, run
+from focused_attention.params import load
+from focused_attention.paths import README, RESULTS
+from focused_attention.results import read_csv, read_json, write_text
+
+BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
+END = "<!-- end of results -->"
+DECODING = "beam"
+TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whole prompts"}
+
+
+def table(profile: str) -> str:
+    """The results of a profile as a Markdown table and the line that says where they are from."""
+    folder = RESULTS / profile
+    arms = read_csv(folder / "tables" / "arms.csv")
+    cells = {
+        (r["arm"], r["task"]): r
+        for r in read_csv(folder / "tables" / "wer.csv")
+        if r["decoding"] == DECODING
+    }
+    tasks = list(dict.fromkeys(task for _, task in cells))
+    head = ["arm", "heads", "parameters", *(TASKS.get(task, task) for task in tasks)]
+    lines = [_row(head), _row(["---", *["---:"] * (len(head) - 1)])]
+    for arm in arms:
+        name = arm["arm"]
+        rates = [_rate(cells.get((name, task))) for task in tasks]
+        lines.append(_row([f"`{name}`", arm["heads"], f"{int(arm['parameters']):,}", *rates]))
+    size = [_size(cells[arms[0]["arm"], task]) for task in tasks]
+    lines.append(_row(["*utterances, words*", "", "", *size]))
+    first = next(iter(sorted((folder / "train").glob("*.json"))), None)
+    if first is None:
+        raise UserError(f"{folder / 'train'}: no results of training; run `dvc repro` to make them")
+    seeds = cells[arms[0]["arm"], tasks[0]]["seeds"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Test word error rate in percent (beam search) with its bootstrap interval over "
+            f"utterances. Profile `{profile}`, seeds per arm: {seeds}, "
+            f"computed on: {read_json(first)['hardware']}.",
+        ]
+    )
+
+
+def insert(text: str, content: str) -> str:
+    """`text` with `content` between the markers. Raises UserError if they are not there once."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise UserError(f"{README}: expected one line {BEGIN!r} and, after it, one line {END!r}")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{content}\n\n{END}{rest.split(END)[1]}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rate(cell: dict[str, str] | None) -> str:
+    if cell is None:
+        return "–"
+    value, low, high = (100 * float(cell[name]) for name in ("wer", "wer_low", "wer_high"))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _size(cell: dict[str, str]) -> str:
+    return f"{cell['utterances']}, {cell['words']}"
+
+
+def main(argv: list[str] | None = None) -> None:
+    argparse.ArgumentParser(description="Write README.md's results table.").parse_args(argv)
+    profile = load().profile
+    if profile == "smoke":
+        logging.info("%s: left as it is; a smoke run has no results to show", README)
+        return
+    write_text(README, insert(README.read_text(encoding="utf-8"), table(profile)))
+    logging.info("%s: results of profile %s", README, profile)
+
+
+if __name__ == "__main__":
+    run(main)

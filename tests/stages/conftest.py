@@ -1,0 +1,94 @@
+"""A repository root in miniature, with tables in the results' formats and made-up numbers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROFILE = "pilot"
+ARMS = {"whisper": 16, "echo": 8, "whisper-8": 8, "echo-16": 16}
+TASKS = ("digits", "words", "transcribe")
+
+
+def write_results(root: Path) -> None:
+    """Made-up results of every kind that a notebook or the paper reads."""
+    rng = np.random.default_rng(0)
+    folder = root / "results" / PROFILE
+    for part in ("train", "evaluate", "tables"):
+        (folder / part).mkdir(parents=True)
+    hardware = "a made-up processor, 2 threads"
+    rates = []
+    for arm in ARMS:
+        step = np.arange(25, 1501, 25)
+        loss = 6 * np.exp(-step / 300) + 0.4 + 0.05 * rng.standard_normal(len(step))
+        train = pd.DataFrame({"step": step, "loss": loss, "ce": loss, "ctc": loss, "lr": 1e-3})
+        train.assign(grad_norm=1.0).to_csv(folder / "train" / f"{arm}-1.csv", index=False)
+        dev = pd.DataFrame(
+            [
+                {"step": s, "task": t, "loss": 5 * np.exp(-s / 400), "wer": np.exp(-s / 300)}
+                for s in range(250, 1501, 250)
+                for t in TASKS
+            ]
+        )
+        dev.to_csv(folder / "train" / f"{arm}-1-dev.csv", index=False)
+        about = {"profile": PROFILE, "hardware": hardware, "arm": arm, "seed": 1, "steps": 1500}
+        (folder / "train" / f"{arm}-1.json").write_text(json.dumps(about | {"parameters": 700000}))
+        for index, task in enumerate(TASKS):
+            for decoding in ("greedy", "beam"):
+                wer = 0.02 + 0.4 * index + 0.1 * rng.random()
+                rates.append(
+                    {"arm": arm, "task": task, "language": "en", "decoding": decoding, "seeds": 1}
+                    | {"utterances": 300, "words": 900}
+                    | {"wer": wer, "wer_low": wer * 0.9, "wer_high": wer * 1.1}
+                    | {"cer": wer / 2, "cer_low": wer / 2.2, "cer_high": wer / 1.8}
+                )
+    tables = folder / "tables"
+    pd.DataFrame(rates).to_csv(tables / "wer.csv", index=False)
+    pd.DataFrame(
+        [
+            {"arm": arm, "baseline": "whisper", "task": task, "decoding": decoding}
+            | {"difference": -0.01, "low": -0.02, "high": 0.005}
+            for arm in ARMS
+            if arm != "whisper"
+            for task in TASKS
+            for decoding in ("greedy", "beam")
+        ]
+    ).to_csv(tables / "pairs.csv", index=False)
+    pd.DataFrame(
+        [
+            {"arm": arm, "model": arm.split("-")[0], "heads": heads}
+            | {"encoder": arm.split("-")[0], "decoder": arm.split("-")[0], "cross": "whisper"}
+            | {"focus": "", "parameters": 700000 + heads, "ratio": 1.0}
+            for arm, heads in ARMS.items()
+        ]
+    ).to_csv(tables / "arms.csv", index=False)
+
+    split = {"recordings": 56, "minutes": 3.1}
+    corpus = {"corpus": "asterisk", "language": "en", "recordings": 568, "minutes": 26.2}
+    splits = {"train": {"recordings": 456, "minutes": 20.0}, "dev": split, "test": split}
+    corpora = [corpus | {"minutes_trimmed": 21.5, "words": 2400, "splits": splits}]
+    (folder / "data.json").write_text(json.dumps({"profile": PROFILE, "corpora": corpora}))
+    (folder / "summary.json").write_text(json.dumps({"digits_wer_whisper": 0.02}))
+    operations = ("forward", "five-second clip", "greedy decoding", "log-mel", "training step")
+    benchmark = [
+        {"name": name, "ours": 1.0, "peer": 2.0, "peer_version": "1", "unit": "s"}
+        | {"ratio": 2.0, "target": 1.5, "holds": True}
+        for name in operations
+    ]
+    (root / "results" / "benchmark-speech.json").write_text(
+        json.dumps({"hardware": hardware, "rows": benchmark})
+    )
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch) -> Path:
+    """A temporary repository root with made-up results, made the current folder."""
+    write_results(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,122 @@
+"""The paper: deterministic, every number from the results, every figure and citation there."""
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from focused_attention.errors import UserError
+from focused_attention.stages import paper
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "paper").rglob("*.typ"))
+PROSE = [p for p in SOURCES if p.parent.name == "sections"]
+UNITS = r"(?:em|pt|fr|cm|mm|in|deg|%)"
+
+
+def figures_used() -> set[str]:
+    drawn = r'#drawn\("([^"]+)"'
+    return {name for path in SOURCES for name in re.findall(drawn, path.read_text("utf-8"))}
+
+
+@pytest.fixture
+def desk(house):
+    """The paper's sources beside made-up results and empty figures."""
+    shutil.copytree(ROOT / "paper", "paper", ignore=shutil.ignore_patterns("*.pdf"))
+    Path("paper/figures").mkdir(exist_ok=True)
+    figure = Figure(figsize=(3, 1))
+    for name in figures_used():
+        figure.savefig(f"paper/figures/{name}.pdf")
+    return house
+
+
+def test_two_compilations_give_the_same_bytes(desk):
+    written = []
+    for _ in range(2):
+        paper.main([])
+        written.append(Path("paper/paper.pdf").read_bytes())
+    assert written[0].startswith(b"%PDF")
+    assert written[0] == written[1]
+    assert not list(Path("paper").glob("*.partial"))
+
+
+def test_a_missing_number_breaks_the_build(desk):
+    path = Path("results/pilot/tables/wer.csv")
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["arm"] != "echo"]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(UserError, match=r"paper/numbers\.typ:\d+:\d+: .*0 rows, not one.*echo"):
+        paper.main([])
+    assert not Path("paper/paper.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["results/pilot/summary.json", "results/benchmark-speech.json", "paper/references.bib"]
+)
+def test_a_missing_file_breaks_the_build(desk, file):
+    Path(file).unlink()
+    with pytest.raises(UserError, match=rf"\.typ:\d+:\d+: file not found.*{Path(file).name}") as raised:
+        paper.main([])
+    assert "\n" not in str(raised.value)
+    assert not Path("paper/paper.pdf").exists()
+
+
+def test_a_missing_figure_breaks_the_build(desk):
+    Path("paper/figures/pilot-curves.pdf").unlink()
+    with pytest.raises(UserError, match="file not found"):
+        paper.main([])
+
+
+def test_a_warning_breaks_the_build(desk):
+    text = Path("paper/paper.typ").read_text()
+    Path("paper/paper.typ").write_text(text + '#text(font: "No Such Font")[x]\n')
+    with pytest.raises(UserError, match="unknown font family"):
+        paper.main([])
+    assert not Path("paper/paper.pdf").exists()
+
+
+def test_a_profile_without_results_is_one_line(desk):
+    with pytest.raises(UserError, match="results/full: no results of profile 'full'"):
+        paper.compile_paper(paper.SOURCE, "full")
+
+
+def test_smoke_results_are_marked_as_such(desk):
+    shutil.copytree("results/pilot", "results/smoke")
+    smoke = paper.compile_paper(paper.SOURCE, "smoke")
+    assert smoke != paper.compile_paper(paper.SOURCE, "pilot")
+
+
+@pytest.mark.parametrize("path", PROSE, ids=[path.stem for path in PROSE])
+def test_no_number_of_a_result_is_typed(path):
+    """Decimals and percentages in prose come from the results;
+    lengths of the layout may be typed."""
+    text = re.sub(r"(?m)^\s*//.*$", "", path.read_text("utf-8"))
+    text = re.sub(rf"\b\d+(?:\.\d+)?{UNITS}(?=[\s,)\]])", "", text)
+    typed = re.findall(r"(?<![\w.])\d+\.\d+(?![\w.])|\d+\s?(?:%|per ?cent)", text)
+    assert not typed, f"{path.name}: {typed}"
+
+
+def test_nothing_is_downloaded_and_no_system_font_used():
+    for path in SOURCES:
+        assert "@preview" not in path.read_text("utf-8"), path
+
+
+def test_every_reference_is_cited_and_every_citation_known():
+    entries = set(re.findall(r"(?m)^@\w+\{(\S+),", (ROOT / "paper/references.bib").read_text()))
+    prose = "".join(path.read_text("utf-8") for path in PROSE)
+    labels = set(re.findall(r"<([\w-]+)>", prose))
+    cited = set(re.findall(r"(?<![\w\"])@([\w-]+)", prose)) - labels
+    assert cited == entries
+
+
+def test_every_figure_is_saved_by_a_notebook():
+    saved = set()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        saved |= set(re.findall(r'plots\.save\(fig, \\"([^"\\]+)', path.read_text("utf-8")))
+    assert figures_used() <= saved

@@ -1,0 +1,151 @@
+"""Figures: the same bytes on every run, one look per arm, nothing that a user's settings change."""
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+mpl.use("Agg")
+
+from focused_attention import plots
+
+ARMS = pd.DataFrame(
+    {
+        "arm": ["whisper", "echo", "whisper-8", "echo-16", "echo-hybrid", "echo-local", "a", "b"],
+        "model": ["whisper", "echo", "whisper", "echo", "echo", "echo", "echo", "echo"],
+        "heads": [16, 8, 8, 16, 8, 8, 8, 8],
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def theme():
+    with mpl.rc_context():
+        plots.theme()
+        yield
+    mpl.pyplot.close("all")
+
+
+def train_and_dev(seeds=(1, 2)):
+    grid = list(itertools.product(ARMS["arm"][:3], seeds, range(100, 501, 100)))
+    train = pd.DataFrame(grid, columns=["arm", "seed", "step"])
+    train["loss"] = 100 / train["step"]
+    dev = pd.concat(train.assign(task=task, wer=0.5) for task in ("digits", "words"))
+    return train, dev
+
+
+def figures():
+    """One figure of every kind, from small tables."""
+    rng = np.random.default_rng(0)
+    look = plots.styles(ARMS)
+    wer = pd.DataFrame(
+        [
+            {"arm": arm, "task": task, "decoding": "beam"}
+            | {"wer": 0.2, "wer_low": 0.1, "wer_high": 0.3}
+            for arm in ARMS["arm"]
+            for task in ("digits", "words")
+        ]
+    )
+    recordings = pd.DataFrame(
+        {"corpus": "asterisk", "language": ["en", "es"] * 20, "seconds": rng.uniform(0.3, 9, 40)}
+    )
+    recordings["split"] = ["train", "train", "dev", "test"] * 10
+    words = pd.DataFrame({"word": ["four", "two"], "start": [3, 20], "end": [15, 40]})
+    rows = pd.DataFrame({"name": ["a", "b"], "speedup": [2.0, 0.8], "target": [1.5, np.nan]})
+    return {
+        "spectrogram": lambda: plots.spectrogram(rng.random((47, 20)), words, 0.02),
+        "corpus": lambda: plots.corpus(recordings),
+        "curves": lambda: plots.curves(*train_and_dev(), look),
+        "error_rates": lambda: plots.error_rates(wer, look),
+        "ratios": lambda: plots.ratios(rows),
+    }
+
+
+@pytest.mark.parametrize("name", figures())
+def test_saved_figure_has_the_same_bytes_twice(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved = []
+    for _ in range(2):
+        plots.save(figures()[name](), name)
+        saved.append(Path(f"paper/figures/{name}.pdf").read_bytes())
+    assert saved[0] == saved[1]
+    assert b"CreationDate" not in saved[0]
+    assert b"Matplotlib" not in saved[0]
+    assert [p.name for p in Path("paper/figures").iterdir()] == [f"{name}.pdf"]
+
+
+@pytest.mark.parametrize("name", figures())
+def test_axes_are_labelled_and_fit_the_page(name):
+    figure = figures()[name]()
+    assert figure.get_size_inches()[0] <= plots.PAGE
+    assert any(axes.get_xlabel() for axes in figure.axes)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        box = axes.get_tightbbox().transformed(figure.transFigure.inverted())
+        assert box.x0 > -0.01
+        assert box.x1 < 1.01
+        assert box.y0 > -0.01
+        assert box.y1 < 1.01
+
+
+def test_every_arm_has_a_look_of_its_own():
+    look = plots.styles(ARMS)
+    assert list(look) == list(ARMS["arm"])
+    assert len({(style.colour, style.dash) for style in look.values()}) == len(look)
+    assert look["whisper"].label == "Whisper, 16 heads"
+    assert look["echo-hybrid"].label == "Echo hybrid"
+
+
+def test_look_of_an_arm_stays_when_arms_are_added():
+    fewer, more = plots.styles(ARMS[:5]), plots.styles(ARMS)
+    assert all(more[arm] == style for arm, style in fewer.items())
+
+
+def test_curves_draw_a_line_per_seed_and_a_bold_mean():
+    train, dev = train_and_dev(seeds=(1, 2, 3))
+    figure = plots.curves(train, dev, plots.styles(ARMS))
+    first = figure.axes[0].lines
+    assert len(first) == 3 * (3 + 1)  # arms times seeds and mean
+    assert max(line.get_linewidth() for line in first) == mpl.rcParams["lines.linewidth"]
+
+
+def test_error_rates_are_drawn_in_percent():
+    figure = figures()["error_rates"]()
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert [float(dot.get_xdata()[0]) for dot in dots] == pytest.approx([20.0] * len(ARMS))
+
+
+def test_spectrogram_marks_words_at_their_seconds():
+    axes = figures()["spectrogram"]().axes[0]
+    edges = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    assert edges == pytest.approx([0.06, 0.3, 0.4, 0.8])
+    assert [text.get_text() for text in axes.texts] == ["four", "two"]
+
+
+def test_mel_bins_are_those_of_the_filterbank():
+    whisper = importlib.util.find_spec("whisper")
+    if whisper is None:
+        pytest.skip("openai-whisper is not installed")
+    filters = np.load(Path(whisper.origin).parent / "assets" / "mel_filters.npz")["mel_80"]
+    centres = filters.argmax(axis=1) * 8000 / (filters.shape[1] - 1)  # Hz, to within a bin
+    hertz = np.array([1000.0, 2000.0, 4000.0])
+    expected = [np.abs(centres - h).argmin() for h in hertz]
+    np.testing.assert_allclose(plots._mel_bin(hertz, 80), expected, atol=1.0)
+
+
+def test_theme_ignores_a_users_settings():
+    mpl.rcParams["axes.facecolor"] = "red"
+    plots.theme()
+    assert mpl.rcParams["axes.facecolor"] == "white"
+
+
+def test_start_finds_the_root_from_the_notebooks_folder(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    plots.start()
+    assert Path.cwd() == tmp_path
