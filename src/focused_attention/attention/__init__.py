@@ -13,6 +13,16 @@ from focused_attention.attention.base import AttentionOutput as AttentionOutput
 from focused_attention.attention.base import Core, Mechanism, MultiHeadAttention
 from focused_attention.attention.base import KeyValueCache as KeyValueCache
 
+MODULES = {  # usable alone, with the arguments they were published or documented with
+    "AdaptiveSpanAttention": "softmax.adaptive_span_published",
+    "SpanPredictor": "softmax.adaptive_span_published",
+    "HybridAttention": "sparse.hybrid_published",
+    "FocusedAttention": "softmax.focused",
+    "HybridFocusedAttention": "sparse.hybrid",
+    "LocalAttention": "sparse.local",
+    "MixtureOfAutoregressiveAttention": "sparse.mixture_autoregressive",
+}
+
 FOLDER = Path(__file__).parent
 FAMILIES = ("softmax", "linear", "sparse", "memory")
 
@@ -76,3 +86,10 @@ def build(
     if issubclass(cls, Core):
         return MultiHeadAttention(cls(config, dims // heads), dims, heads, causal=causal)
     return cls(config, dims, heads, causal=causal)
+
+
+def __getattr__(name: str) -> type:
+    """Import a module of `MODULES` when it is asked for, so that the registry stays a listing."""
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{MODULES[name]}"), name)
