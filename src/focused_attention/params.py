@@ -112,6 +112,7 @@ class Params:
     train: Train
     evaluate: Evaluate
     collect: Collect
+    check: dict[str, float]  # tolerance of every number in a results file
     arms: dict[str, Arm]
 
     def arm(self, name: str) -> Arm:

@@ -131,7 +131,7 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
             optim.step()
             optim.zero_grad(set_to_none=True)
-            row = {name: float(value) for name, value in parts.items()}
+            row = {name: float(value.detach()) for name, value in parts.items()}
             if not math.isfinite(row["loss"]):
                 raise UserError(
                     f"{label}: the loss is {row['loss']} at step {step}; lower "

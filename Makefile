@@ -1,0 +1,56 @@
+# `make reproduce` makes everything, `make test` tests everything; both set themselves up.
+# Set PYTHON=python3.12 to build .venv from another interpreter.
+PYTHON ?= python3
+PROFILE ?= pilot
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
+# the pipeline's commands find .venv first; one number of threads everywhere
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OMP_NUM_THREADS ?= 2
+export PYTHONHASHSEED := 0
+
+.PHONY: reproduce test check lab clean bench lock smoke
+
+reproduce: .venv/pipeline  ## data, training, ablations, notebooks, figures, paper
+	dvc repro
+
+smoke: .venv/pipeline  ## the whole pipeline in miniature, in a temporary clone
+	python -m pytest tests/test_end_to_end.py
+
+test: .venv/test  ## lint, units, parity and the smoke pipeline
+	ruff check . && ruff format --check .
+	python -m pytest
+
+check: .venv/pipeline  ## compare a fresh run with the committed results
+	python -m focused_attention.stages.check
+
+bench: .venv/test  ## speed against the peers, written to results/benchmark-*.json
+	python benchmarks/speech.py
+
+lab: .venv/pipeline
+	jupyter lab notebooks
+
+clean:  ## remove everything that the pipeline makes, but not .venv and not what git tracks
+	rm -rf downloads data features build runs checkpoints logs
+
+lock: .venv/pipeline  ## resolve the dependencies again
+	python locks/lock.py
+
+# An environment is complete when its stamp exists. uv installs in seconds what takes pip minutes;
+# pip does it where uv cannot (behind a mirror that only pip's configuration knows, say). A CPU
+# build of torch is taken if pip is offered one; else torch's CUDA build gets its libraries on Linux.
+.venv/pipeline: requirements.lock locks/torch-cpu.lock locks/cuda.lock locks/uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@echo "setting up .venv (about a minute)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) --require-hashes -r locks/torch-cpu.lock 2>/dev/null || true
+	@$(PIP) --require-hashes -r locks/uv.lock 2>/dev/null || true
+	@$(UV) --require-hashes -r requirements.lock 2>/dev/null || $(PIP) --require-hashes -r requirements.lock
+	@python -c 'import torch' 2>/dev/null || $(PIP) --require-hashes -r locks/cuda.lock
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+.venv/test: .venv/pipeline locks/test.lock
+	@$(UV) --no-build-isolation --require-hashes -r locks/test.lock 2>/dev/null || $(PIP) --no-build-isolation --require-hashes -r locks/test.lock
+	@touch $@
