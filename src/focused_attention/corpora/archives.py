@@ -13,6 +13,7 @@ Whatever the transport, a file counts only by its pinned SHA-256, so none of the
 
 import gzip
 import logging
+import lzma
 import os
 import posixpath
 import re
@@ -130,12 +131,18 @@ def _from_release(archive: Archive, folder: Path) -> Path:
 
 def extract(file: Path, wanted: re.Pattern[str], folder: Path) -> None:
     """Write the wanted files of an archive into `folder`; text files lose their gzip."""
-    cure = f"delete {file} and run stage fetch again"
     try:
         with _opened(file) as archive:
             for member in archive:
-                name = _checked(member, file)
-                if not member.isfile() or not (match := wanted.fullmatch(name)):
+                name = posixpath.normpath(member.name)
+                match = wanted.fullmatch(name)
+                link = match and (member.issym() or member.islnk())
+                if link or name.startswith(("../", "/")) or name == "..":
+                    raise UserError(
+                        f"{file}: its member {member.name} points outside the archive's folder; "
+                        "do not trust this file: delete it and run stage fetch again"
+                    )
+                if not match or not member.isfile():
                     continue
                 content = archive.extractfile(member).read()
                 if name.endswith(".gz"):
@@ -143,24 +150,10 @@ def extract(file: Path, wanted: re.Pattern[str], folder: Path) -> None:
                 target = folder / match[1]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{file}: truncated or damaged archive ({error}); {cure}") from error
-
-
-def _checked(member: tarfile.TarInfo, file: Path) -> str:
-    """A member's name without the leading './', or an error if it points outside its folder."""
-    for name in (
-        [member.name, member.linkname] if member.issym() or member.islnk() else [member.name]
-    ):
-        depth = 0
-        for part in name.split("/"):
-            depth += (part not in ("", ".")) - 2 * (part == "..")
-            if depth < 0 or name.startswith("/"):
-                raise UserError(
-                    f"{file}: its member {member.name} points outside the archive's folder; "
-                    f"do not use this file: delete it and run stage fetch again"
-                )
-    return member.name.removeprefix("./")
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(
+            f"{file}: truncated or damaged archive ({error}); delete it and run stage fetch again"
+        ) from error
 
 
 @contextmanager

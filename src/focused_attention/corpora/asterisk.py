@@ -9,11 +9,10 @@ Allison Smith (en, es), June Wallack (fr), Carlo Flora (it) and Maxim Topal's Iv
 """
 
 import re
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from focused_attention.corpora.archives import Archive
-from focused_attention.corpora.manifest import Utterance
+from focused_attention.corpora.manifest import Utterance, check_pairs
 from focused_attention.errors import UserError
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")
@@ -21,15 +20,30 @@ SPEAKERS = {"en": "allison", "es": "allison", "fr": "june", "it": "carlo", "ru":
 VERSION = "1.6.1"
 RELEASES = "https://downloads.asterisk.org/pub/telephony/sounds/releases"
 
-# Where the published lists of texts and the recordings disagree. Anything else is an error.
-TEXTS_WITHOUT_AUDIO = {
-    "en": ("pls-try-call-later",),
-    "es": ("digits/21-and",),
-    "fr": ("dollars", "is", "num-was-successfully", "number", "number-not-answering"),
-    "it": ("conf-mute", "pls-try-call-later"),
+# Lines of the published lists that name another key than their recording's, or no speech.
+CORRECTED_KEYS = {
+    "es": {
+        "confbridge-lock-out-0": "confbridge-lock-out",
+        "digits/1f": "digits/1F",
+        "digits/1m": "digits/1M",
+    },
+    "fr": {"confbridge-lock-out-0": "confbridge-lock-out"},
+    "it": {"letters/O": "letters/o", "phonetic/C_P": "phonetic/c_p"},
 }
-AUDIO_WITHOUT_TEXT = {
-    "es": ("confbridge-leave", "digits/20-and", "digits/at_s", "dir-first"),
+CORRECTED_TEXTS = {
+    "es": {"digits/0": "cero", "digits/10": "diez"},  # both are listed as digits/0
+    "it": {"confbridge-leave": ""},  # a beep, described without brackets
+}
+# Recordings that the lists leave out, and lines without a recording.
+UNPAIRED = {
+    "en": "pls-try-call-later",
+    "es": "confbridge-leave digits/20-and digits/21-and digits/at_s dir-first letters/ascii* "
+    "silence/*",
+    "fr": "beep confbridge-leave digits/at digits/dollars digits/et dir-first dollars is "
+    "letters/ascii* letters/asterisk letters/zed num-was-successfully number "
+    "number-not-answering pls-try-call-later silence/*",
+    "it": "conf-mute digits/a digits/millions pls-try-call-later",
+    "ru": "letters/aa letters/ww phone phonetic/k_p2",
 }
 
 
@@ -56,45 +70,41 @@ def archives(language: str) -> list[Archive]:
 
 def read(folder: Path, language: str) -> list[Utterance]:
     """Every recording of a language, by key; those without speech have an empty text."""
-    recordings = {
-        file.relative_to(folder).with_suffix("").as_posix(): file for file in folder.rglob("*.g722")
-    }
-    texts = _texts(folder / f"core-sounds-{language}.txt", recordings)
-    english = _texts(folder / "core-sounds-en.txt", {})
-    utterances = []
-    for key, file in sorted(recordings.items()):
-        text = texts.pop(key, None)
-        if text is None:
-            if not any(fnmatchcase(key, known) for known in AUDIO_WITHOUT_TEXT.get(language, ())):
-                raise UserError(
-                    f"{file}: audio without transcript; add a line '{key}: ...' to {folder / f'core-sounds-{language}.txt'}"
-                )
-            text = ""
-        utterances.append(
-            Utterance(
-                corpus="asterisk",
-                language=language,
-                key=key,
-                path=file,
-                text=text,
-                translation=english.get(key) if language != "en" else None,
-                speaker=SPEAKERS[language],
-                licence="CC-BY-3.0" if language == "ru" else "CC-BY-SA-3.0",
-            )
+    files = sorted(folder.rglob("*.g722"))
+    recordings = {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
+    source = folder / f"core-sounds-{language}.txt"
+    texts = read_texts(source, language)
+    english = read_texts(folder / "core-sounds-en.txt", "en") if language != "en" else {}
+    check_pairs(recordings, texts, source, unpaired=UNPAIRED[language].split())
+    return [
+        Utterance(
+            corpus="asterisk",
+            language=language,
+            key=key,
+            path=file,
+            text=texts.get(key, ""),
+            translation=english.get(key),
+            speaker=SPEAKERS[language],
+            licence="CC-BY-3.0" if language == "ru" else "CC-BY-SA-3.0",
         )
-    for key in texts:
-        if key not in TEXTS_WITHOUT_AUDIO.get(language, ()):
-            raise UserError(
-                f"{folder / key}.g722: no such recording, but it has a transcript; "
-                "run stage fetch again"
-            )
-    return utterances
+        for key, file in recordings.items()
+    ]
 
 
-def _texts(file, recordings):
-    texts = {}
-    for line in file.read_text("utf-8-sig").splitlines():
+def read_texts(file: Path, language: str) -> dict[str, str]:
+    """key -> text of a published list: `key: text` lines, comments after a semicolon."""
+    texts: dict[str, str] = {}
+    corrected = CORRECTED_TEXTS.get(language, {})
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); run stage fetch again") from error
+    for line in lines:
         key, colon, text = line.partition(":")
-        if colon and not line.startswith(";"):
-            texts[key.strip()] = text.strip()
-    return texts
+        key = CORRECTED_KEYS.get(language, {}).get(key.strip(), key.strip())
+        if not colon or line.startswith(";"):
+            continue
+        if key in texts and key not in corrected:
+            raise UserError(f"{file}: two texts for {key}; leave one")
+        texts[key] = text.strip()
+    return texts | corrected

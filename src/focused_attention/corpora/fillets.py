@@ -16,13 +16,23 @@ Pavel Danihelka and the game's translators).
 import re
 from pathlib import Path
 
+from focused_attention.corpora import checksums
 from focused_attention.corpora.archives import Archive
-from focused_attention.corpora.manifest import Utterance
-from focused_attention.errors import UserError
+from focused_attention.corpora.manifest import Utterance, check_pairs
 
 LANGUAGES = ("cs", "nl")
 VERSION = "1.0.1"
 RELEASES = "https://downloads.sourceforge.net/fillets"
+
+# Recordings that no dialogue mentions.
+UNPAIRED = {
+    "cs": "briefcase/kd-* fdto/nacekala2-m fdto/ted5-m fdto/ted6-m",
+    "nl": "barrel/bar_v_fotka",
+}
+_STRING = r'"((?:[^"\\]|\\.)*)"'
+_LINE = re.compile(
+    rf"dialogId\(\s*{_STRING},\s*{_STRING},\s*{_STRING}\s*\)\s*dialogStr\(\s*{_STRING}\s*\)"
+)
 
 
 def archives(language: str) -> list[Archive]:
@@ -39,3 +49,40 @@ def archives(language: str) -> list[Archive]:
         archive(f"fillets-ng-data-{language}", rf"sound/\w+/{language}/[^/]+\.ogg"),
         archive("fillets-ng-data", rf"script/\w+/dialogs_{language}\.lua"),
     ]
+
+
+def read(folder: Path, language: str) -> list[Utterance]:
+    """Every recorded line, keyed by level and name; a few have an empty text."""
+    files = sorted(folder.glob(f"sound/*/{language}/*.ogg"))
+    recordings = {f"{file.parts[-3]}/{file.stem}": file for file in files}
+    lines = {
+        f"{file.parent.name}/{name}": line
+        for file in sorted(folder.glob(f"script/*/dialogs_{language}.lua"))
+        for name, *line in _strings(file)
+    }
+    # Most levels also have lines that are only shown; what is pinned as a recording is spoken.
+    pinned = [Path(name) for name in checksums("fillets", language) if name.endswith(".ogg")]
+    spoken = {f"{path.parts[-3]}/{path.stem}" for path in pinned} & lines.keys()
+    check_pairs(recordings, spoken, folder / "script", unpaired=UNPAIRED[language].split())
+    utterances = []
+    for key, file in recordings.items():
+        font, english, text = lines.get(key, ("", "", ""))
+        utterances.append(
+            Utterance(
+                corpus="fillets",
+                language=language,
+                key=key,
+                path=file,
+                text=text,
+                translation=english or None,
+                speaker=font.removeprefix("font_"),
+                licence="GPL-2.0",
+            )
+        )
+    return utterances
+
+
+def _strings(file: Path) -> list[tuple[str, ...]]:
+    """(name, font, English text, text) of every line of a level's dialogue."""
+    found = _LINE.findall(file.read_text("utf-8"))
+    return [tuple(re.sub(r"\\(.)", r"\1", string) for string in line) for line in found]

@@ -6,11 +6,15 @@ every language; and keys that share a text anywhere, as transcript or as transla
 first, so that no sentence is in two splits.
 """
 
+import fnmatch
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from focused_attention.errors import UserError
 
 SPLITS = ("train", "dev", "test")
 
@@ -31,6 +35,28 @@ class Utterance:
     @property
     def id(self) -> str:
         return f"{self.corpus}/{self.language}/{self.key}"
+
+
+def check_pairs(
+    recordings: Mapping[str, Path], texts: Collection[str], source: Path, unpaired: Iterable[str]
+) -> None:
+    """Every recording has a text in `source` and every text a recording.
+
+    `unpaired` names the known exceptions, as shell patterns of keys.
+    """
+    known = re.compile("|".join(fnmatch.translate(pattern) for pattern in unpaired) or r"(?!)")
+    for key in sorted(recordings.keys() ^ set(texts)):
+        if known.match(key):
+            continue
+        if key in recordings:
+            raise UserError(
+                f"{recordings[key]}: audio without transcript; give {key} a text in {source}, "
+                "or remove the recording"
+            )
+        raise UserError(
+            f"{source}: transcript without audio: there is no recording of {key}; "
+            "run stage fetch again, or remove the text"
+        )
 
 
 @cache
