@@ -216,7 +216,7 @@ def curves(train: pd.DataFrame, dev: pd.DataFrame, look: dict[str, Style]) -> Fi
     percent = dev.assign(wer=100 * dev["wer"])
     everything = dev.groupby(["arm", "seed", "step"], as_index=False)["loss"].mean()
     _lines(panels[0], train, "loss", look)
-    panels[0].set(title="training loss", ylabel="loss (nats per token)")
+    panels[0].set(title="training loss", ylabel="loss (nats)")
     _lines(panels[1], everything, "loss", look)
     panels[1].set(title="dev loss")
     for panel, task in zip(panels[2:], tasks, strict=True):
@@ -234,9 +234,10 @@ def curves(train: pd.DataFrame, dev: pd.DataFrame, look: dict[str, Style]) -> Fi
 def error_rates(wer: pd.DataFrame, look: dict[str, Style], decoding: str = "beam") -> Figure:
     """Test WER of every arm with its bootstrap interval, one panel a task.
 
-    `wer` has the columns arm, task, decoding, wer, wer_low and wer_high (fractions).
+    `wer` has the columns arm, task, decoding, wer, wer_low and wer_high (fractions); of several
+    rows of an arm and task, as there are for several languages, the first counts.
     """
-    table = wer[wer["decoding"] == decoding]
+    table = wer[wer["decoding"] == decoding].drop_duplicates(["arm", "task"])
     tasks = _tasks(table)
     arms = [arm for arm in look if arm in set(table["arm"])]
     fig, panels = plt.subplots(
@@ -259,8 +260,7 @@ def error_rates(wer: pd.DataFrame, look: dict[str, Style], decoding: str = "beam
                 fontsize=7.5,
             )
         panel.set(title=TASKS.get(task, task), xlabel="test WER (%)")
-        panel.set_xlim(left=0)
-        panel.margins(x=0.12)
+        panel.set_xlim(0, 115 * max(part["wer_high"].max(), 0.01))
         panel.grid(axis="y", visible=False)
     panels[0, 0].set_yticks(range(len(arms)), [look[arm].label for arm in arms])
     panels[0, 0].set_ylim(len(arms) - 0.5, -0.75)

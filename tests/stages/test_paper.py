@@ -61,7 +61,8 @@ def test_a_missing_number_breaks_the_build(desk):
 )
 def test_a_missing_file_breaks_the_build(desk, file):
     Path(file).unlink()
-    with pytest.raises(UserError, match=rf"\.typ:\d+:\d+: file not found.*{Path(file).name}") as raised:
+    message = rf"\.typ:\d+:\d+: file not found.*{Path(file).name}"
+    with pytest.raises(UserError, match=message) as raised:
         paper.main([])
     assert "\n" not in str(raised.value)
     assert not Path("paper/paper.pdf").exists()
