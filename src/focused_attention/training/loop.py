@@ -123,8 +123,9 @@ def train(
         for step in range(first, params.steps + 1):
             batch = next(batches).to(hardware)
             waited = time.perf_counter() - tick
+            rate = learning_rate(step, params)
             for group in optim.param_groups:
-                group["lr"] = learning_rate(step, params)
+                group["lr"] = rate
             with device.autocast(hardware):
                 parts = losses(model, batch, params)
             parts["loss"].backward()
@@ -137,7 +138,7 @@ def train(
                     f"{label}: the loss is {row['loss']} at step {step}; lower "
                     "train.learning_rate or train.clip in params.yaml"
                 )
-            row |= {"lr": optim.param_groups[0]["lr"], "grad_norm": float(norm)}
+            row |= {"lr": rate, "grad_norm": float(norm)}
             window.append(row)
             elapsed, tick = time.perf_counter() - tick, time.perf_counter()
             seconds = float(batch.frames.sum()) * composer.frame

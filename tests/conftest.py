@@ -1,0 +1,48 @@
+"""A feature store small enough to look through, with every digit and some sentences."""
+
+import numpy as np
+import pytest
+
+from focused_attention import store as stores
+from focused_attention.params import Tasks
+from focused_attention.store import FeatureStore, Meta, Recording
+from focused_attention.tasks import Composer
+from focused_attention.tokens import Tokenizer
+
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SENTENCES = [f"{a} the {b} please" for a in ("press", "say", "enter") for b in DIGITS]
+SPEEDS = (1.0, 0.9, 1.1)
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory) -> FeatureStore:
+    """Random features: 10 digits, 2 other words, 30 sentences of which every fifth is test."""
+    rng = np.random.default_rng(0)
+    texts = [*DIGITS, "star", "pound", *SENTENCES]
+    tokenizer = Tokenizer.train(texts, kind="words", languages=["en"])
+    recordings, features = [], []
+    for i, text in enumerate(texts):
+        frames = tuple(round((6 + i % 5) * len(text.split()) / speed) for speed in SPEEDS)
+        split = ("test", "dev", "train", "train", "train")[i % 5] if " " in text else "train"
+        tokens = tuple(tokenizer.encode(text))
+        recordings.append(
+            Recording(
+                id=f"tiny/en/{i}", corpus="tiny", language="en", key=str(i), speaker="nobody",
+                split=split, text=text, translation=text, tokens=tokens, translation_tokens=tokens,
+                seconds=frames[0] * 0.02, frames=frames,
+            )
+        )  # fmt: skip
+        features += [rng.uniform(-6, 1, size=(n, 8)).astype(np.float16) for n in frames]
+    folder = tmp_path_factory.mktemp("tiny") / "features"
+    meta = Meta(sample_rate=16000, hop=320, n_mels=8, speeds=SPEEDS)
+    stores.write(folder, meta, recordings, features, tokenizer)
+    return FeatureStore.open(folder)
+
+
+@pytest.fixture(scope="session")
+def composer(tiny_store) -> Composer:
+    params = Tasks(
+        language="en", digits=[1, 4], words=[1, 3], gap=[0.04, 0.1], max_seconds=2.0,
+        gain=6.0, noise=[10.0, 40.0],
+    )  # fmt: skip
+    return Composer(tiny_store, params, dev=0.1, test=0.1)

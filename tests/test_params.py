@@ -1,0 +1,105 @@
+"""params.yaml: the committed one is whole, and every mistake is one line that names the key."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from focused_attention import attention, params
+from focused_attention.errors import UserError
+from focused_attention.params import load, overlay
+from focused_attention.training.arms import resolve
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write params.yaml with `changes` merged in, and return its path."""
+
+    def write(changes: dict) -> Path:
+        path = tmp_path / "params.yaml"
+        base = yaml.safe_load((ROOT / "params.yaml").read_text())
+        path.write_text(yaml.safe_dump(overlay(base, changes)))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("profile", ["smoke", "full"])
+def test_every_profile_is_whole(profile, tmp_path, monkeypatch):
+    for name in ("params.yaml", "profiles"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    params.main([profile])
+    assert load().profile == profile
+
+
+def test_every_arm_of_the_committed_file_resolves():
+    loaded = load(ROOT / "params.yaml")
+    assert loaded.profile == "pilot"
+    for name in loaded.arms:
+        arm = resolve(loaded, name)
+        assert {slot["mechanism"] for slot in arm["slots"].values()} <= attention.names().keys()
+
+
+def test_an_arm_does_not_depend_on_another_arms_settings(written):
+    before = resolve(load(written({})), "whisper")
+    others = {"echo": {"heads": 4}, "new": {"model": "echo", "heads": 8}}
+    after = resolve(load(written({"arms": others})), "whisper")
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trian": {}}, "top level: unknown key 'trian'"),
+        ({"train": {"step": 3}}, "train: unknown key 'step'; known keys: arms"),
+        ({"train": {"steps": "many"}}, "train.steps: expected int, given 'many'"),
+        ({"train": {"steps": True}}, "train.steps: expected int, given True"),
+        ({"train": {"seeds": ["one"]}}, "train.seeds[0]: expected int"),
+        ({"train": {"arms": ["whisper", "ehco"]}}, "unknown arm 'ehco'"),
+        ({"arms": {"echo": {"head": 3}}}, "arms.echo: unknown key 'head'"),
+        ({"tasks": 3}, "tasks: expected a mapping"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_file_and_key(written, changes, message):
+    with pytest.raises(UserError) as error:
+        load(written(changes))
+    assert message in str(error.value)
+    assert "params.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"model": "whispr", "heads": 8}, "model: unknown 'whispr'"),
+        ({"model": "whisper", "heads": 8, "encoder": {"mechanism": "sofmax"}}, "unknown 'sofmax'"),
+        ({"model": "echo", "heads": 8, "encoder": {"mechanism": "rotary", "bas": 1}}, "'bas'"),
+        ({"model": "whisper", "heads": 8, "focus": {"mechanism": "rotary"}}, "no such slot"),
+        ({"model": "whisper", "heads": 8, "focus_blocks": 1}, "no focus blocks"),
+        ({"model": "echo", "heads": 8, "encoder": {"base": 1}}, "'mechanism'"),
+    ],
+)
+def test_a_mistake_in_an_arm_names_the_arm(written, arm, message):
+    loaded = load(written({"arms": {"wrong": arm}}))
+    with pytest.raises(UserError, match=r"params\.yaml: arms\.wrong") as error:
+        resolve(loaded, "wrong")
+    assert message in str(error.value)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(UserError, match="run from the repository's root"):
+        load(tmp_path / "params.yaml")
+
+
+def test_a_missing_key_is_named(written, tmp_path):
+    path = written({})
+    content = yaml.safe_load(path.read_text())
+    del content["train"]["clip"]
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="train: missing key 'clip'"):
+        load(path)
