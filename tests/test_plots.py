@@ -55,7 +55,14 @@ def figures():
     )
     recordings["split"] = ["train", "train", "dev", "test"] * 10
     words = pd.DataFrame({"word": ["four", "two"], "start": [3, 20], "end": [15, 40]})
-    rows = pd.DataFrame({"name": ["a", "b"], "speedup": [2.0, 0.8], "target": [1.5, np.nan]})
+    rows = pd.DataFrame(
+        {
+            "name": ["speed", "time", "share"],
+            "ratio": [3.0, 0.8, 0.01],
+            "target": [">= 1.5", "<= 1.0", "<= 0.03"],
+            "peer": [1.0, 2.0, None],
+        }
+    )
     return {
         "spectrogram": lambda: plots.spectrogram(rng.random((47, 20)), words, 0.02),
         "corpus": lambda: plots.corpus(recordings),
@@ -117,6 +124,14 @@ def test_error_rates_are_drawn_in_percent():
     figure = figures()["error_rates"]()
     dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert [float(dot.get_xdata()[0]) for dot in dots] == pytest.approx([20.0] * len(ARMS))
+
+
+def test_ratios_of_times_and_of_speeds_both_grow_with_our_speed():
+    axes = figures()["ratios"]().axes[0]
+    dots = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    goals = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "|"]
+    assert dots == pytest.approx([3.0, 1.25])
+    assert goals == pytest.approx([1.5, 1.0])
 
 
 def test_spectrogram_marks_words_at_their_seconds():

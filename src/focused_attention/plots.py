@@ -270,8 +270,15 @@ def error_rates(wer: pd.DataFrame, look: dict[str, Style], decoding: str = "beam
 def ratios(rows: pd.DataFrame) -> Figure:
     """How many times faster than its peer each operation is, on a logarithmic axis.
 
-    `rows` has the columns name, speedup (peer's time over ours) and target (the same, or missing).
+    `rows` are a benchmark's: name, peer, ratio and target, as in "<= 1.0" for a ratio of times and
+    ">= 4.0" for a ratio of speeds. A row without a peer is left out.
     """
+    rows = rows[rows["peer"].notna()]
+    times = rows["target"].str.startswith("<")
+    goal = rows["target"].str.lstrip("<>= ").astype(float)
+    rows = rows.assign(
+        speedup=rows["ratio"].where(~times, 1 / rows["ratio"]), target=goal.where(~times, 1 / goal)
+    )
     fig, axes = plt.subplots(figsize=(PAGE, 0.6 + 0.24 * len(rows)))
     for position, row in enumerate(rows.itertuples()):
         colour = BLUE if row.speedup >= 1 else VERMILLION
@@ -287,8 +294,7 @@ def ratios(rows: pd.DataFrame) -> Figure:
             va="center",
             fontsize=8,
         )
-        if not np.isnan(row.target):
-            axes.plot(row.target, position, "|", color=BLACK, markersize=10, markeredgewidth=1.2)
+        axes.plot(row.target, position, "|", color=BLACK, markersize=10, markeredgewidth=1.2)
     axes.axvline(1, color=GREY, linewidth=0.8)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))

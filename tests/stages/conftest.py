@@ -78,7 +78,7 @@ def write_results(root: Path) -> None:
     operations = ("forward", "five-second clip", "greedy decoding", "log-mel", "training step")
     benchmark = [
         {"name": name, "ours": 1.0, "peer": 2.0, "peer_version": "1", "unit": "s"}
-        | {"ratio": 2.0, "target": 1.5, "holds": True}
+        | {"ratio": 2.0, "target": ">= 1.5", "holds": True}
         for name in operations
     ]
     (root / "results" / "benchmark-speech.json").write_text(
