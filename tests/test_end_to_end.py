@@ -1,0 +1,109 @@
+"""The whole pipeline in miniature, in a copy of the working tree: `dvc repro` of profile smoke."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DVC = [sys.executable, "-m", "dvc"]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """A clone with what is uncommitted, and with the recordings if they were fetched before."""
+    folder = tmp_path_factory.mktemp("end-to-end") / "clone"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    if (ROOT / "downloads").is_dir():
+        shutil.copytree(ROOT / "downloads", folder / "downloads")
+    for command in (
+        ["git", "init", "--quiet"],
+        ["git", "add", "--all"],
+        ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "clone"],
+        [sys.executable, "-m", "focused_attention.params", "smoke"],
+    ):
+        run(folder, *command)
+    return folder
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command in the clone, with the clone's package; its output, errors included."""
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {
+        "PATH": binaries, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "2"
+    }  # fmt: skip
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def reproduced(clone) -> Path:
+    run(clone, *DVC, "repro")
+    return clone
+
+
+def test_every_stage_made_what_it_should(reproduced):
+    results = reproduced / "results" / "smoke"
+    data = json.loads((results / "data.json").read_text())
+    assert data
+    summary = json.loads((results / "summary.json").read_text())
+    assert summary["profile"] == "smoke"
+    for arm in ("whisper", "echo"):
+        assert (reproduced / "runs" / "smoke" / f"{arm}-1.safetensors").exists()
+        assert summary[f"{arm}_digits_greedy_wer"] >= 0
+        assert (results / "evaluate" / f"{arm}-1.csv").read_text().count("\n") > 12
+    for name in ("01-data", "02-pilot"):
+        executed = json.loads((reproduced / f"notebooks/executed/{name}.ipynb").read_text())
+        outputs = [o for cell in executed["cells"] for o in cell.get("outputs", [])]
+        assert any("image/png" in o.get("data", {}) for o in outputs)
+    assert (reproduced / "paper" / "paper.pdf").read_bytes().startswith(b"%PDF")
+    assert not list((reproduced / "checkpoints").rglob("*.safetensors"))
+
+
+def test_a_second_run_does_nothing_within_ten_seconds(reproduced):
+    began = time.monotonic()
+    output = run(reproduced, *DVC, "repro")
+    assert time.monotonic() - began < 10
+    assert "Data and pipelines are up to date" in output
+
+
+def test_changing_an_arm_retrains_that_arm_alone(reproduced):
+    path = reproduced / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    params["arms"]["echo"]["heads"] = 8
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    output = run(reproduced, *DVC, "repro", "train")
+    path.write_text(before)
+    assert "Running stage 'train@echo-1'" in output
+    assert "Stage 'train@whisper-1' didn't change, skipping" in output
+
+
+def test_a_mechanism_on_arrival_retrains_nothing(reproduced):
+    folder = reproduced / "src/focused_attention/attention/softmax"
+    newcomer = folder / "newcomer.py"
+    newcomer.write_text((folder / "whisper.py").read_text())
+    output = run(reproduced, *DVC, "repro", "train")
+    newcomer.unlink()
+    assert "Running stage 'arms'" in output
+    assert "Running stage 'train" not in output
+
+
+def test_the_smoke_numbers_are_kept_apart(reproduced):
+    changed = run(reproduced, "git", "status", "--porcelain").splitlines()
+    assert not [line for line in changed if " results/pilot" in line]
