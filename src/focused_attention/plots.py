@@ -218,7 +218,7 @@ def curves(train: pd.DataFrame, dev: pd.DataFrame, look: dict[str, Style]) -> Fi
     _lines(panels[0], train, "loss", look)
     panels[0].set(title="training loss", ylabel="loss (nats)")
     _lines(panels[1], everything, "loss", look)
-    panels[1].set(title="dev loss")
+    panels[1].set(title="dev loss", ylabel="nats per token")
     for panel, task in zip(panels[2:], tasks, strict=True):
         _lines(panel, percent[percent["task"] == task], "wer", look)
         panel.set(title=TASKS.get(task, task), ylim=(0, None))
