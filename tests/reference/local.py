@@ -39,7 +39,7 @@ def attend(
                 and not (causal and j > i)
                 and not (exact_windowsize and (i - j > back * w or j - i > ahead * w))
             ]
-            keys, at = k[b][:, seen], torch.tensor(seen)  # (H, n, K)
+            keys, at = k[b][:, seen], torch.tensor(seen, dtype=torch.long)  # (H, n, K)
             if rotary:
                 offsets = i - at + ahead * w
                 keys = moved(keys, offsets, xpos_scale_base if use_xpos else None)
