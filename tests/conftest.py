@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from focused_attention import store as stores
 from focused_attention.params import Tasks
 from focused_attention.store import FeatureStore, Meta, Recording
 from focused_attention.tasks import Composer
 from focused_attention.tokens import Tokenizer
+
+# The same examples every time, and no failures of a busy machine's making.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SENTENCES = [f"{a} the {b} please" for a in ("press", "say", "enter") for b in DIGITS]

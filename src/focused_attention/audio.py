@@ -23,23 +23,24 @@ BLOCK = 512  # frames whose spectra fit in a processor's cache
 
 
 def decode(file: Path) -> np.ndarray:
-    """A recording as 16 kHz mono float32 in [-1, 1], shape (samples,)."""
+    """A recording as 16 kHz mono float32 in [-1, 1], shape (samples,); some have no samples."""
     # Imported on use: a machine that only trains has no PyAV.
     import av
 
-    cure = "delete it and run stage fetch again"
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    pieces = []
+    pieces = [np.zeros(0, np.float32)]
     try:
         with av.open(str(file), format="g722" if file.suffix == ".g722" else None) as container:
             for frame in container.decode(audio=0):
                 pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
+        if len(pieces) > 1:
             pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
     except (av.error.FFmpegError, IndexError) as error:
-        raise UserError(f"{file}: not a recording that can be decoded ({error}); {cure}") from error
-    if not sum(piece.size for piece in pieces):
-        raise UserError(f"{file}: the recording is empty; {cure}")
-    return np.concatenate(pieces).astype(np.float32, copy=False)
+        raise UserError(
+            f"{file}: not a recording that can be decoded ({error}); "
+            "delete it and run stage fetch again"
+        ) from error
+    return np.concatenate(pieces)
 
 
 def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:

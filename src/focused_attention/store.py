@@ -12,7 +12,7 @@ NumPy alone.
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,33 +79,42 @@ class FeatureStore:
             tokenizer = Tokenizer.load(folder / "tokenizer.json")
         except FileNotFoundError as error:
             raise UserError(f"{error.filename}: no such file; run stage prepare first") from error
-        meta["speeds"] = tuple(meta["speeds"])
-        recordings = [
-            Recording(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
-            for entry in entries
-        ]
-        return cls(Meta(**meta), recordings, frames, tokenizer)
+        except (ValueError, EOFError) as error:
+            raise UserError(
+                f"{folder}: damaged ({error}); delete it and run stage prepare again"
+            ) from error
+        recordings = [Recording(**_tuples(entry)) for entry in entries]
+        return cls(Meta(**_tuples(meta)), recordings, frames, tokenizer)
 
 
 def write(
     folder: Path,
     meta: Meta,
     recordings: list[Recording],
-    features: Iterable[np.ndarray],
+    features: Sequence[np.ndarray],
     tokenizer: Tokenizer,
 ) -> None:
     """Write a store whole: until the last moment its files lie in a hidden folder beside it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        fresh = Path(scratch) / folder.name
-        fresh.mkdir()
-        np.save(fresh / "frames.npy", np.concatenate(list(features)).astype(np.float16))
-        _write(fresh / "recordings.json", [asdict(recording) for recording in recordings])
-        _write(fresh / "meta.json", asdict(meta))
-        tokenizer.save(fresh / "tokenizer.json")
-        if folder.exists():
-            shutil.rmtree(folder)
-        fresh.rename(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            fresh = Path(scratch) / folder.name
+            fresh.mkdir()
+            np.save(fresh / "frames.npy", np.concatenate(features, dtype=np.float16))
+            _write(fresh / "recordings.json", [asdict(recording) for recording in recordings])
+            _write(fresh / "meta.json", asdict(meta))
+            tokenizer.save(fresh / "tokenizer.json")
+            if folder.exists():
+                shutil.rmtree(folder)
+            fresh.rename(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: could not be written ({error.strerror}); free some space and run again"
+        ) from error
+
+
+def _tuples(entry: dict) -> dict:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
 
 
 def _read(file: Path):

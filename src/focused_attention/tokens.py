@@ -9,7 +9,8 @@ Training needs the `tokenizers` package; a trained tokenizer is one JSON file an
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from focused_attention.errors import UserError
@@ -49,7 +50,7 @@ class Tokenizer:
         }
         self._ids = {piece: i for i, piece in enumerate(pieces)}
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self._word = lru_cache(maxsize=None)(self._encode_word)
+        self._encode_once = cache(self._encode_word)
 
     @property
     def size(self) -> int:
@@ -98,7 +99,7 @@ class Tokenizer:
         return [self.sot, self.language(language), self.specials[f"<|{task}|>"]]
 
     def encode(self, text: str) -> list[int]:
-        return [token for word in text.split() for token in self._word(word)]
+        return [token for word in text.split() for token in self._encode_once(word)]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of `tokens`, without specials; the unknown piece shows as itself."""
@@ -111,7 +112,7 @@ class Tokenizer:
             return [self._ids.get(MARK + word, self.unk)]
         symbols = [MARK, *word]
         while len(symbols) > 1:  # the earliest learnt merge first, as BPE is defined
-            ranks = [self._ranks.get(pair, len(self.merges)) for pair in zip(symbols, symbols[1:])]
+            ranks = [self._ranks.get(pair, len(self.merges)) for pair in pairwise(symbols)]
             best = min(ranks)
             if best == len(self.merges):
                 break

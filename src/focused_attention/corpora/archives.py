@@ -138,10 +138,7 @@ def extract(file: Path, wanted: re.Pattern[str], folder: Path) -> None:
                 match = wanted.fullmatch(name)
                 link = match and (member.issym() or member.islnk())
                 if link or name.startswith(("../", "/")) or name == "..":
-                    raise UserError(
-                        f"{file}: its member {member.name} points outside the archive's folder; "
-                        "do not trust this file: delete it and run stage fetch again"
-                    )
+                    raise rejected(file, f"its member {member.name} points outside its folder")
                 if not match or not member.isfile():
                     continue
                 content = archive.extractfile(member).read()
@@ -150,10 +147,17 @@ def extract(file: Path, wanted: re.Pattern[str], folder: Path) -> None:
                 target = folder / match[1]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(
-            f"{file}: truncated or damaged archive ({error}); delete it and run stage fetch again"
-        ) from error
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        reason = " ".join(str(error).split())
+        raise rejected(file, f"truncated or damaged archive ({reason})") from error
+
+
+def rejected(file: Path, problem: str) -> UserError:
+    """The error for an archive that is not what was published, with its cure."""
+    kept = [Path(folder) for name in (MIRROR, CACHE) if (folder := os.environ.get(name))]
+    if file.parent in kept:
+        return UserError(f"{file}: {problem}; delete this file and run stage fetch again")
+    return UserError(f"{file.name}: {problem}; nothing was kept, run stage fetch again")
 
 
 @contextmanager

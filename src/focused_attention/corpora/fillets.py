@@ -29,6 +29,8 @@ UNPAIRED = {
     "cs": "briefcase/kd-* fdto/nacekala2-m fdto/ted5-m fdto/ted6-m",
     "nl": "barrel/bar_v_fotka",
 }
+# Recordings without a sample of sound, whatever their text says.
+SOUNDLESS = {"cs": (), "nl": ("elevator1/zd1-m-cesta", "gems/zav-v-sto")}
 _STRING = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(
     rf"dialogId\(\s*{_STRING},\s*{_STRING},\s*{_STRING}\s*\)\s*dialogStr\(\s*{_STRING}\s*\)"
@@ -73,7 +75,7 @@ def read(folder: Path, language: str) -> list[Utterance]:
                 language=language,
                 key=key,
                 path=file,
-                text=text,
+                text="" if key in SOUNDLESS[language] else text,
                 translation=english or None,
                 speaker=font.removeprefix("font_"),
                 licence="GPL-2.0",

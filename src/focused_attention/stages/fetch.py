@@ -5,6 +5,8 @@ import hashlib
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from focused_attention import corpora
@@ -19,28 +21,45 @@ log = logging.getLogger(__name__)
 def fetch(corpus: str, language: str, folder: Path) -> None:
     """Have exactly the pinned files in `folder`, or raise and leave it as it was."""
     pinned = corpora.checksums(corpus, language)
-    if folder.is_dir() and _difference(folder, pinned) is None:
-        log.info("%s: %d files, as pinned", folder, len(pinned))
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as scratch:
-        fresh = Path(scratch) / "fresh"
-        files = {}
-        for archive in corpora.load(corpus).archives(language):
-            file = files[archive] = archives.obtain(archive, Path(scratch))
-            archives.extract(file, archive.wanted, fresh)
-        if difference := _difference(fresh, pinned):
-            names = ", ".join(dict.fromkeys(str(file) for file in files.values()))
-            raise UserError(f"{names}: {difference}; delete the archive and run stage fetch again")
-        for file in files.values():
-            archives.keep(file)
-        if folder.exists():
-            shutil.rmtree(folder)
-        fresh.rename(folder)
+    if not folder.is_dir() or difference(folder, pinned):
+        with scratch_beside(folder) as scratch:
+            download(corpus, language, pinned, scratch)
+            if folder.exists():
+                shutil.rmtree(folder)
+            (scratch / "fresh").rename(folder)
     log.info("%s: %d files, as pinned", folder, len(pinned))
 
 
-def _difference(folder: Path, pinned: dict[str, str]) -> str | None:
+@contextmanager
+def scratch_beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder on the same disk; an error leaves nothing behind and gets one line."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as scratch:
+            yield Path(scratch)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: could not be written ({error.strerror}); free some space and run again"
+        ) from error
+    finally:
+        for empty in (folder.parent, folder.parent.parent):
+            with suppress(OSError):  # not empty
+                empty.rmdir()
+
+
+def download(corpus: str, language: str, pinned: dict[str, str], scratch: Path) -> None:
+    """Make `scratch/fresh`, and check it before anything is kept."""
+    files = []
+    for archive in corpora.load(corpus).archives(language):
+        files.append(archives.obtain(archive, scratch))
+        archives.extract(files[-1], archive.wanted, scratch / "fresh")
+    if problem := difference(scratch / "fresh", pinned):
+        raise archives.rejected(files[0], problem)
+    for file in files:
+        archives.keep(file)
+
+
+def difference(folder: Path, pinned: dict[str, str]) -> str | None:
     """What is wrong with the files of a folder, if anything is."""
     present = {
         file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()
@@ -57,12 +76,10 @@ def _difference(folder: Path, pinned: dict[str, str]) -> str | None:
 
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    wanted = [
-        (corpus, language)
-        for corpus, languages in load().fetch.corpora.items()
-        if corpora.load(corpus, languages)
-        for language in languages
-    ]
+    wanted = []
+    for corpus, languages in load().fetch.corpora.items():
+        corpora.load(corpus, languages)
+        wanted += [(corpus, language) for language in languages]
     for corpus, language in wanted:
         fetch(corpus, language, DOWNLOADS / corpus / language)
     for folder in DOWNLOADS.glob("*/*"):

@@ -38,9 +38,12 @@ def read(wanted: dict[str, list[str]]) -> list[Utterance]:
 def analyse(utterance: Utterance, params: Prepare) -> tuple[float, list[np.ndarray]]:
     """Seconds as recorded, and the features (frames, n_mels) at every speed if there is speech."""
     spoken = bool(normalise(utterance.text))
-    if not spoken and not utterance.path.stat().st_size:
-        return 0.0, []  # Asterisk publishes a Russian word that has no sound and no text
     waveform = audio.decode(utterance.path)
+    if spoken and not waveform.any():
+        raise UserError(
+            f"{utterance.path}: the recording is empty, but its text is not; "
+            "delete it and run stage fetch again"
+        )
     features = []
     for speed in params.speeds if spoken else []:
         trimmed = audio.trim(audio.change_speed(waveform, speed), params.hop)
