@@ -71,7 +71,7 @@ def write_results(root: Path) -> None:
     corpus = {"corpus": "asterisk", "language": "en", "licence": "CC-BY-SA-3.0", "speakers": 1}
     corpus |= {"recordings": 568, "minutes": 26.2, "translated": 0, **part}
     corpora = [corpus | {"splits": dict.fromkeys(("train", "dev", "test"), part)}]
-    (folder / "data.json").write_text(json.dumps({"profile": PROFILE, "corpora": corpora}))
+    (folder / "data.json").write_text(json.dumps({"corpora": corpora, "vocabulary": 327}))
     (folder / "summary.json").write_text(
         json.dumps({"hardware": hardware, "parameters_spread": 0.001})
     )
