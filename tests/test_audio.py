@@ -53,10 +53,17 @@ def test_clips_of_a_batch_do_not_meet():
     torch.testing.assert_close(batch[1, 2], audio.log_mel(clips[1, 2], 128), atol=1e-5, rtol=0)
 
 
+def test_a_clip_too_short_to_reflect_is_refused():
+    with pytest.raises(ValueError, match="more than 200 samples, given 200"):
+        audio.log_mel(noise(200))
+
+
 def test_normalise_keeps_eight_decades_and_its_input():
     features = torch.tensor([[-10.0, -7.0, 2.0]])
     torch.testing.assert_close(audio.normalise(features), torch.tensor([[-0.5, -0.5, 1.5]]))
     assert features[0, 0] == -10
+    louder = torch.stack([features, features + 3])
+    torch.testing.assert_close(audio.normalise(louder)[0], audio.normalise(features))
 
 
 @settings(max_examples=50)
