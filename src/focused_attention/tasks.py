@@ -29,6 +29,7 @@ COMPOSED = ("digits", "words")
 TASKS = (*COMPOSED, "transcribe", "translate")
 DIGITS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 SILENCE = -10.0  # log10 mel power of digital silence, Whisper's floor
+POOL = 128  # utterances that are sorted by length together: some padding for mixed batches
 NOISE_SECONDS = 30  # of white noise to choose a beginning from
 LN10 = math.log(10.0)
 
@@ -271,7 +272,7 @@ class Composer:
         rng = np.random.default_rng(seed)
         while True:
             pool = []
-            for task in rng.choice(len(tasks), size=512, p=shares):
+            for task in rng.choice(len(tasks), size=POOL, p=shares):
                 task = tasks[task]
                 if task in COMPOSED:
                     pool.append(self.compose(task, "train", rng, augment=True))
