@@ -7,13 +7,15 @@ import shutil
 import stat
 import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
+import yaml
 
 from focused_attention import corpora
 from focused_attention.corpora import archives, asterisk
 from focused_attention.errors import UserError
-from focused_attention.stages.fetch import fetch
+from focused_attention.stages.fetch import fetch, main
 
 FILES = {
     "digits/1.g722": b"\xfa" * 500,
@@ -220,6 +222,44 @@ def test_a_link_instead_of_a_recording(target, tmp_path):
         archive.addfile(info)
     with pytest.raises(UserError, match=r"digits/1\.g722 points outside"):
         fetch("asterisk", "en", target)
+    assert_nothing_left(tmp_path)
+
+
+@pytest.fixture
+def languages(target, tmp_path, monkeypatch):
+    """Set fetch.corpora of a params.yaml in a new current folder, beside the site."""
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+
+    def write(corpora):
+        content = params | {"fetch": {"corpora": corpora}}
+        Path("params.yaml").write_text(yaml.safe_dump(content))
+
+    return write
+
+
+def test_what_is_no_longer_asked_for_is_removed(target, tmp_path, languages):
+    tar(tmp_path / "site" / RELEASE, FILES)
+    (tmp_path / "downloads" / "asterisk" / "fr").mkdir(parents=True)
+    languages({"asterisk": ["en"], "fillets": []})
+    main([])
+    assert contents(tmp_path / "downloads") == {f"asterisk/en/{n}": c for n, c in FILES.items()}
+    assert not (tmp_path / "downloads" / "asterisk" / "fr").exists()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"timit": ["en"]}, "unknown corpus 'timit'; known are asterisk, fillets"),
+        ({"asterisk": ["en"], "fillets": ["en"]}, "unknown language 'en'; known are cs, nl"),
+    ],
+)
+def test_unknown_wishes_are_refused_before_anything_is_fetched(
+    tmp_path, languages, wanted, message
+):
+    languages(wanted)
+    with pytest.raises(UserError, match=message):
+        main([])
     assert_nothing_left(tmp_path)
 
 

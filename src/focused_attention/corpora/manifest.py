@@ -3,7 +3,8 @@
 A split is decided by a hash, so it depends on no order and no random generator. Keys are parallel
 between the languages of a corpus (`digits/1` is "one", "uno", "un"), so one key is in one split in
 every language; and keys that share a text anywhere, as transcript or as translation, are united
-first, so that no sentence is in two splits.
+first, so that no sentence is in two splits. (So a split may change when another corpus, which
+shares a sentence, is read beside it.)
 """
 
 import fnmatch
