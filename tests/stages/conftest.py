@@ -67,9 +67,9 @@ def write_results(root: Path) -> None:
         ]
     ).to_csv(tables / "arms.csv", index=False)
 
-    part = {"with_text": 56, "trimmed_minutes": 3.1, "words": 300, "texts": 50}
+    part = {"recordings": 56, "trimmed_minutes": 3.1, "words": 300, "texts": 50}
     corpus = {"corpus": "asterisk", "language": "en", "licence": "CC-BY-SA-3.0", "speakers": 1}
-    corpus |= {"recordings": 568, "minutes": 26.2, "translated": 0, **part}
+    corpus |= {**part, "recordings": 568, "minutes": 26.2, "with_text": 551, "translated": 0}
     corpora = [corpus | {"splits": dict.fromkeys(("train", "dev", "test"), part)}]
     (folder / "data.json").write_text(json.dumps({"corpora": corpora, "vocabulary": 327}))
     (folder / "summary.json").write_text(
