@@ -114,8 +114,8 @@ class Focus(nn.Module):
         """Attention inside the predicted spans: (B, H, T, K) and, on request, (B, H, T, S)."""
         T, S = q.shape[2], k.shape[2]
         span, temperature = self.spans(v, mask, T=T, causal=causal)
-        standard = q * q.shape[-1] ** -0.5
-        q = standard / temperature[..., None].to(q.dtype)  # (B, H, R, 1)
+        scale = q.shape[-1] ** -0.5
+        plain, q = q, q * (scale / temperature[..., None]).to(q.dtype)  # times (B, H, R, 1)
         if not (cross or need_weights or T != S or self.config.max_span is None):
             reach = self.config.max_span + self.config.ramp - 1
             size = max(16, -(-reach // 8) * 8)  # multiples of 8 fill the vector registers
@@ -125,7 +125,7 @@ class Focus(nn.Module):
         merged = attention_mask(mask, causal=causal, T=T, S=S, device=q.device)
         positions = torch.arange(S, device=q.device)
         if cross:
-            unfocused = standard @ k.transpose(-2, -1)
+            unfocused = (plain * scale) @ k.transpose(-2, -1)
             if merged is not None:
                 unfocused = unfocused.masked_fill(~merged, torch.finfo(q.dtype).min)
             centre = unfocused.float().softmax(dim=-1) @ positions.float()  # (B, H, T)

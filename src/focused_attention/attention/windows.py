@@ -10,6 +10,8 @@ least `before * size` positions back and `after * size` ahead; a bias and a mask
 Shape alphabet: B batch, H heads, T positions, K head width, n blocks, w = size, W keys of a block.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -64,10 +66,61 @@ def visible(mask: Tensor | None, T: int, size: int, before: int, after: int, dev
 CACHED = 2**18  # scores that a piece of the work keeps at once: about what a core's cache holds
 
 
-def pieces(rows: int, scores: int, device: torch.device) -> list[slice]:
-    """Cut the B * H rows of so many scores each into pieces: small on a CPU, one elsewhere."""
-    step = max(1, CACHED // scores) if device.type == "cpu" else rows
-    return [slice(i, min(i + step, rows)) for i in range(0, rows, step)]
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """Where the blocks of all B * H rows stand on one long tape of blocks, (m N + edge, w, K).
+
+    Row r has its n blocks at r m + before; the gap to the next row is zero. A window is then W
+    positions of the tape from any block on, so that all windows are one overlapping view, which
+    bmm reads without a copy. m - n windows of a row start in the gap and are masked.
+    """
+
+    N: int  # rows: B * H
+    T: int
+    size: int
+    before: int
+    after: int
+
+    @property
+    def n(self) -> int:  # blocks of a row
+        return -(-self.T // self.size)
+
+    @property
+    def m(self) -> int:  # blocks from one row to the next
+        return self.n + max(self.before, self.after)
+
+    @property
+    def edge(self) -> int:
+        return self.before + self.after
+
+    def pieces(self, device: torch.device) -> list[tuple[slice, slice]]:
+        """Rows and their windows, in pieces: cache-sized on a CPU, one elsewhere."""
+        scores = self.m * self.size * (self.edge + 1) * self.size
+        step = max(1, CACHED // scores) if device.type == "cpu" else self.N
+        rows = [slice(i, min(i + step, self.N)) for i in range(0, self.N, step)]
+        return [(r, slice(r.start * self.m, r.stop * self.m)) for r in rows]
+
+    def write(self, x: Tensor, first: int) -> Tensor:
+        """x (B, H, T, K) on a tape, row r from block r m + first on."""
+        tape = x.new_zeros(self.N * self.m + self.edge, self.size, x.shape[-1])
+        self.read(tape, first).copy_(x.flatten(0, 1))
+        return tape
+
+    def read(self, tape: Tensor, first: int) -> Tensor:
+        """The rows (N, T, K) of a tape, a view."""
+        K, start = tape.shape[-1], first * self.size * tape.shape[-1]
+        return tape.as_strided((self.N, self.T, K), (self.m * self.size * K, K, 1), start)
+
+    def windows(self, tape: Tensor, of: slice) -> Tensor:
+        """The keys of some windows, (windows, W, K), an overlapping view."""
+        w, K = tape.shape[1:]
+        shape = of.stop - of.start, (self.edge + 1) * w, K
+        return tape.as_strided(shape, (w * K, K, 1), of.start * w * K)
+
+    def add(self, tape: Tensor, x: Tensor, of: slice) -> None:
+        """The adjoint of `windows`: add x (windows, W, K) to the tape."""
+        for i in range(self.edge + 1):
+            tape[of.start + i : of.stop + i] += x[:, i * self.size : (i + 1) * self.size]
 
 
 def pick(x: Tensor, rows: slice, H: int) -> Tensor:
@@ -78,25 +131,9 @@ def pick(x: Tensor, rows: slice, H: int) -> Tensor:
     return x[index // H if x.shape[0] > 1 else 0, index % H if x.shape[1] > 1 else 0]
 
 
-def shifted(x: Tensor, W: int) -> Tensor:
-    """The overlapping windows of W positions of x (N, m, w, K), (N n, W, K): a view where N is 1.
-
-    n = m - W / w + 1; bmm reads an overlapping view without a copy, which matmul would make.
-    """
-    N, m, w, K = x.shape
-    n = m - W // w + 1
-    x = x.contiguous()
-    return x.as_strided((N, n, W, K), (x.stride(0), w * K, K, 1), x.storage_offset()).flatten(0, 1)
-
-
-def overlap_add(total: Tensor, x: Tensor) -> None:
-    """The adjoint of `shifted`: add x (N n, W, K) to total (N, m, w, K)."""
-    N, m, w, _ = total.shape
-    shifts = x.shape[1] // w
-    n = m - shifts + 1
-    x = x.unflatten(0, (N, n)).unflatten(2, (shifts, w))
-    for i in range(shifts):
-        total[:, i : i + n] += x[:, :, i]
+def with_gaps(x: Tensor, m: int) -> Tensor:
+    """Lengthen axis n of x (B, H, n, w, W) to m with zeros (False), unless it is broadcast."""
+    return x if x.shape[2] == 1 < m else F.pad(x, (0, 0, 0, 0, 0, m - x.shape[2]))
 
 
 class WindowAttention(torch.autograd.Function):
@@ -110,66 +147,60 @@ class WindowAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q, k, v, bias, mask, size, before, after):
         B, H, T, _ = q.shape
-        W, fill = (before + 1 + after) * size, -T % size
+        tape = Tape(B * H, T, size, before, after)
         floor = torch.finfo(q.dtype).min / 4  # finite, so that a row that sees nothing is no NaN
         kind = None if bias is None else (bias.shape, bias.dtype)
         if bias is not None:
-            bias = bias.to(q.dtype).clamp(min=2 * floor)
-        around = (0, 0, before * size, after * size + fill)
+            bias = with_gaps(bias.to(q.dtype).clamp(min=2 * floor), tape.m)
+        exists = torch.arange(tape.m, device=q.device) < tape.n
+        hidden = ~(with_gaps(mask, tape.m) & exists[:, None, None])
         with torch.autocast(q.device.type, enabled=False):
-            q = blocks(q, size).flatten(0, 1)  # (N, n, w, K), N = B H
-            k, v = (blocks(F.pad(x, around), size).flatten(0, 1) for x in (k, v))  # (N, m, w, K)
-            n, kept = q.shape[1], []
-            out = q.new_empty(*q.shape[:3], v.shape[-1])
-            for rows in pieces(B * H, n * size * W, q.device):
-                scores = torch.bmm(q[rows].flatten(0, 1), shifted(k[rows], W).mT)
-                each = scores.unflatten(0, (-1, n))  # (rows, n, w, W)
+            q, k, v = tape.write(q, 0), tape.write(k, before), tape.write(v, before)
+            out, kept = torch.empty_like(v), []
+            for rows, of in tape.pieces(q.device):
+                scores = torch.bmm(q[of], tape.windows(k, of).mT)  # (windows, w, W)
+                each = scores.unflatten(0, (-1, tape.m))  # (rows, m, w, W)
                 if bias is not None:
                     each.add_(pick(bias, rows, H))
-                each.masked_fill_(~pick(mask, rows, H), 2 * floor)
-                seen = scores.amax(dim=-1, keepdim=True) > floor
+                each.masked_fill_(pick(hidden, rows, H), 2 * floor)
+                seen = (scores.amax(dim=-1, keepdim=True) > floor).to(scores.dtype)
                 weights = torch.softmax(scores, dim=-1)
-                result = torch.bmm(weights, shifted(v[rows], W)).mul_(seen)
-                out[rows] = result.unflatten(0, (-1, n))
+                torch.bmm(weights, tape.windows(v, of), out=out[of])
+                out[of] *= seen
                 kept += [weights, seen]
         ctx.save_for_backward(q, k, v, out, *kept)
-        ctx.window, ctx.shape, ctx.kind = (size, before, W), (B, H, T), kind
-        return out.unflatten(0, (B, H)).flatten(2, 3)[:, :, :T]
+        ctx.tape, ctx.shape, ctx.kind = tape, (B, H), kind
+        return tape.read(out, 0).unflatten(0, (B, H))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         q, k, v, out, *kept = ctx.saved_tensors
-        size, before, W = ctx.window
-        B, H, T = ctx.shape
-        n = q.shape[1]
+        tape, kind = ctx.tape, ctx.kind
         with torch.autocast(q.device.type, enabled=False):
-            grad = blocks(grad, size).flatten(0, 1)  # (N, n, w, K)
-            grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+            grad = tape.write(grad, 0)
+            grads = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
             grad_bias = None
             if ctx.needs_input_grad[3]:
-                grad_bias = q.new_empty(B * H, *ctx.kind[0][2:])
-            for i, rows in enumerate(pieces(B * H, n * size * W, q.device)):
+                grad_bias = q.new_empty(tape.N, *kind[0][2:])
+            for i, (rows, of) in enumerate(tape.pieces(q.device)):
                 weights, seen = kept[2 * i : 2 * i + 2]
-                given = grad[rows].flatten(0, 1) * seen  # (rows n, w, K)
-                overlap_add(grad_v[rows], torch.bmm(weights.mT, given))
-                scores = torch.bmm(given, shifted(v[rows], W).mT)  # d loss / d scores, from here
-                own = (given * out[rows].flatten(0, 1)).sum(dim=-1, keepdim=True)
-                scores.sub_(own).mul_(weights)
-                grad_q[rows] = torch.bmm(scores, shifted(k[rows], W)).unflatten(0, (-1, n))
-                overlap_add(grad_k[rows], torch.bmm(scores.mT, q[rows].flatten(0, 1)))
+                given = grad[of] * seen
+                tape.add(grads[2], torch.bmm(weights.mT, given), of)
+                scores = torch.bmm(given, tape.windows(v, of).mT)  # d loss / d scores, from here
+                scores.sub_((given * out[of]).sum(dim=-1, keepdim=True)).mul_(weights)
+                torch.bmm(scores, tape.windows(k, of), out=grads[0][of])
+                tape.add(grads[1], torch.bmm(scores.mT, q[of]), of)
                 if grad_bias is not None:
-                    each = scores.unflatten(0, (-1, n))
+                    each = scores.unflatten(0, (-1, tape.m))[:, : tape.n]
                     grad_bias[rows] = each.sum_to_size(len(each), *grad_bias.shape[1:])
         if grad_bias is not None:
-            shape, dtype = ctx.kind
-            grad_bias = grad_bias.unflatten(0, (B, H)).sum_to_size(shape).to(dtype)
-        first = before * size
-        grad_q = grad_q.unflatten(0, (B, H)).flatten(2, 3)[:, :, :T]
-        grad_k, grad_v = (
-            x.unflatten(0, (B, H)).flatten(2, 3)[:, :, first : first + T] for x in (grad_k, grad_v)
+            grad_bias = grad_bias.unflatten(0, ctx.shape).sum_to_size(kind[0]).to(kind[1])
+        firsts = (0, tape.before, tape.before)
+        grads = (
+            tape.read(x, i).unflatten(0, ctx.shape) for x, i in zip(grads, firsts, strict=True)
         )
-        return grad_q, grad_k, grad_v, grad_bias, *(None,) * 4
+        return *grads, grad_bias, *(None,) * 4
 
 
 def window_attention(
