@@ -221,7 +221,7 @@ def window_attention(
 
     On request also the weights (B, H, T, T), which cost T² memory.
     """
-    T = q.shape[2]
+    T, k, v = q.shape[2], k.to(q.dtype), v.to(q.dtype)
     if not dropout and not need_weights and factors is None:
         if bias is not None:
             bias = bias.expand(*(1,) * (5 - bias.ndim), *bias.shape)
