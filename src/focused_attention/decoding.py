@@ -42,9 +42,9 @@ def greedy(
     ended = torch.zeros_like(scores, dtype=torch.bool)
     chosen = []
     for _ in range(max_tokens):
-        logits = last_logits(decoder, tokens, audio, mask, cache, suppress)  # (N, V)
-        best, token = logits.max(dim=-1)
-        scores += (best - logits.logsumexp(dim=-1)).masked_fill(ended, 0.0)
+        logits = last_logits(decoder, tokens, audio, mask, cache, suppress)
+        best, token = logits.log_softmax(dim=-1).max(dim=-1)  # (N,)
+        scores += best.masked_fill(ended, 0.0)
         lengths += ~ended
         token = token.masked_fill(ended, eot)
         ended = ended | (token == eot)

@@ -59,7 +59,7 @@ def build(
     """Mechanism `name` as a layer of width `dims` with `heads` heads.
 
     `settings` are the fields of the mechanism's `Config`. A `Core` is built from its config and
-    wrapped in the shared projections; a `Mechanism` is built as `cls(config, dims, heads, causal=)`.
+    wrapped in the shared projections; a `Mechanism` as `cls(config, dims, heads, causal=)`.
 
     Raises ValueError for an unknown name or setting, heads that do not divide the width, or a use
     (causal, cross) that the mechanism does not support.

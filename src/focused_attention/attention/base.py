@@ -96,11 +96,14 @@ def softmax_attention(
         if mask is not None:
             weights = weights.masked_fill(~mask, 0.0)  # a row that sees nothing is 0, not NaN
         return weights @ v, weights
+    T, K = q.shape[-2:]
+    if K < 12 and T > 32 and q.device.type == "cpu":  # 16 columns multiply quicker than 6 or 8
+        q, k, v = (F.pad(x, (0, 16 - K)) for x in (q, k, v))
     if mask is None:
-        return F.scaled_dot_product_attention(q, k, v, scale=scale), None
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :K], None
     seen = mask.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask | ~seen, scale=scale)
-    return out.masked_fill(~seen, 0.0), None
+    return out[..., :K].masked_fill(~seen, 0.0), None
 
 
 class Mechanism(nn.Module):
@@ -126,7 +129,7 @@ class Mechanism(nn.Module):
 
 
 class Core(nn.Module):
-    """A mechanism that only changes how q, k and v are combined; `MultiHeadAttention` does the rest.
+    """A mechanism that only changes how q, k, v are combined; `MultiHeadAttention` does the rest.
 
     `forward(q, k, v, mask, need_weights)` takes q (B, H, T, K), k and v (B, H, S, K) and the merged
     mask, broadcastable to (B, H, T, S), and returns (B, H, T, K) and the weights or None.
@@ -157,7 +160,7 @@ class Core(nn.Module):
 
 
 class MultiHeadAttention(Mechanism):
-    """Projections, head split and output projection around a `Core`, named as OpenAI's Whisper does.
+    """Projections, head split and output projection around a `Core`, named as in openai/whisper.
 
     https://arxiv.org/abs/1706.03762; the key projection has no bias, as in Whisper.
     """
@@ -187,6 +190,7 @@ class MultiHeadAttention(Mechanism):
                 if cache is not None:
                     k, v = cache.append(k, v)
             elif cache is not None:
+                k, v = k.contiguous(), v.contiguous()  # once here, where every step reads them
                 cache.keys, cache.values, cache.length = k, v, k.shape[2]
         T, S = q.shape[2], k.shape[2]
         causal = self.is_causal and xa is None

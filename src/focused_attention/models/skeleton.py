@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from focused_attention.models.blocks import Cache, ResidualAttentionBlock, Slot, sum_by_name
+from focused_attention.models.projection import PackedProjection
 
 
 @dataclass(kw_only=True, slots=True)
@@ -108,7 +109,7 @@ class AudioEncoder(nn.Module):
                 x = x.masked_fill(padding(frames, x.shape[-1])[:, None], 0.0)
                 frames = -(-frames // conv.stride[0])
             x = F.gelu(conv(x))
-        x = x.transpose(1, 2)  # (B, S, D)
+        x = x.transpose(1, 2).contiguous()  # (B, S, D), once and not in every block
         if frames is not None:
             mask = ~padding(frames, x.shape[1])
         if self.positional_embedding is not None:
@@ -138,6 +139,18 @@ class TextDecoder(nn.Module):
             nn.init.normal_(positions, std=D**-0.5)
         self.blocks = nn.ModuleList(blocks)
         self.ln = nn.LayerNorm(D)
+        self.packed = PackedProjection()
+
+    def train(self, mode: bool = True):
+        self.packed.clear()
+        return super().train(mode)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, V), by the tied embedding."""
+        weight = self.token_embedding.weight
+        if not self.training and self.packed.suits(x, weight):
+            return self.packed(x, weight)
+        return F.linear(x, weight)
 
     def new_cache(self) -> Cache:
         return Cache(len(self.blocks))
@@ -181,9 +194,8 @@ class TextDecoder(nn.Module):
             losses += output.losses
         if cache is not None:
             cache.length = end
-        logits = F.linear(self.ln(x), self.token_embedding.weight)
         return DecoderOutput(
-            logits,
+            self.logits(self.ln(x)),
             weights if need_weights else None,
             sum_by_name(losses),
             self_weights if need_weights else None,
