@@ -29,7 +29,7 @@ COMPOSED = ("digits", "words")
 TASKS = (*COMPOSED, "transcribe", "translate")
 DIGITS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 SILENCE = -10.0  # log10 mel power of digital silence, Whisper's floor
-POOL = 128  # utterances that are sorted by length together: some padding for mixed batches
+POOL = 512  # utterances that are sorted by length together
 NOISE_SECONDS = 30  # of white noise to choose a beginning from
 LN10 = math.log(10.0)
 
