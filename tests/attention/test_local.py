@@ -4,7 +4,7 @@ Where the package (1.11) cannot be the reference, and the loop is:
 - a length that the window does not divide, without `autopad`: it raises;
 - `autopad` without a mask, not causal: the zeros it appends are attended to;
 - a query that sees no key: it averages over everything, what lies outside included;
-- xPos with window_size=1: it divides by zero; with a window far wider than its scale: not finite.
+- xPos with window_size=1, or with a window far wider than its scale: its output is not finite.
 """
 
 import itertools
@@ -139,12 +139,13 @@ def test_a_query_that_sees_nothing_is_zero():
     assert k.grad.isfinite().all()
 
 
-@pytest.mark.parametrize(("window", "override"), [(1, None), (2, 600), (64, 4000)])
+@pytest.mark.parametrize(("window", "override"), [(1, None), (2, 600)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_xpos_is_finite_where_the_package_is_not(window, override, causal):
     q, k, v = inputs(1, 1, 1200)
-    module = LocalAttention(window, causal=causal, dim=K, use_xpos=True)
-    out = module(q, k, v, window_size=override)
+    options = {"causal": causal, "dim": K, "use_xpos": True}
+    assert not Package(window, **options)(q, k, v, window_size=override).isfinite().all()
+    out = LocalAttention(window, **options)(q, k, v, window_size=override)
     out.sum().backward()
     assert out.isfinite().all()
     assert all(x.grad.isfinite().all() for x in (q, k, v))

@@ -28,7 +28,7 @@ class Spans(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class FocusConfig:
-    max_span: int | None = 32  # frames on either side; None: as many as keys are visible
+    max_span: int | None = 16  # frames either side, where published: 32 in all; None: all keys
     ramp: int = 8  # frames over which the soft mask falls from 1 to 0
     per_head: bool = True  # a span for every head, else one for all
     schedule: str = "published"  # of the temperature: one of SCHEDULES

@@ -63,7 +63,7 @@ def visible(mask: Tensor | None, T: int, size: int, before: int, after: int, dev
     return (mask[:, queries[:, :, None], keys[:, None, :]] & exists[:, None])[:, None]
 
 
-CACHED = 2**18  # scores that a piece of the work keeps at once: about what a core's cache holds
+CACHED = 2**20  # scores that a piece of the work keeps at once: about what a core's cache holds
 
 
 @dataclass(frozen=True, slots=True)

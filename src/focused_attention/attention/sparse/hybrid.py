@@ -47,5 +47,5 @@ class HybridFocusedAttention(ProjectedAttention):
         near, _ = self.focus(q, k, v, mask, causal=causal, cross=cross, need_weights=False)
         merged = attention_mask(mask, causal=causal, T=T, S=S, device=x.device)
         far, weights = softmax_attention(q, k, v, merged, q.shape[-1] ** -0.5, need_weights)
-        joined = torch.cat((near, far), dim=1)  # (B, 2 H, T, K): local heads, then global ones
-        return AttentionOutput(self.projection(joined.transpose(1, 2).flatten(2)), weights, {})
+        joined = torch.cat((near.transpose(1, 2), far.transpose(1, 2)), dim=2)  # (B, T, 2 H, K)
+        return AttentionOutput(self.projection(joined.flatten(2)), weights, {})
