@@ -20,6 +20,7 @@ from focused_attention.params import Train
 from focused_attention.tasks import Batch, Composer, bucketed
 from focused_attention.training import checkpoint, device
 from focused_attention.training.data import prefetched
+from focused_attention.training.focus import FocusReadout
 
 
 @dataclass
@@ -107,7 +108,7 @@ def train(
             "params.yaml: train: checkpoint_every and dev_every must be multiples of log_every"
         )
     model.to(hardware).train()
-    optim = optimiser(model, params)
+    optim, focus = optimiser(model, params), FocusReadout(model)
     history, done = History(), restore(state, fingerprint, model, optim)
     if done:
         history = History(**json.loads(done["history"]))
@@ -129,6 +130,8 @@ def train(
             with device.autocast(hardware):
                 parts = losses(model, batch, params)
             parts["loss"].backward()
+            logged = step % params.log_every == 0 or step == params.steps
+            focused = focus.read() if logged else {}
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
             optim.step()
             optim.zero_grad(set_to_none=True)
@@ -143,11 +146,11 @@ def train(
             elapsed, tick = time.perf_counter() - tick, time.perf_counter()
             seconds = float(batch.frames.sum()) * composer.frame
             timing = {"ms": 1e3 * elapsed, "wait_ms": 1e3 * waited, "rtf": elapsed / seconds}
-            lines.write(json.dumps({"step": step, **row, **timing}) + "\n")
+            lines.write(json.dumps({"step": step, **row, **focused, **timing}) + "\n")
             bar.update(1)
-            if step % params.log_every == 0 or step == params.steps:
+            if logged:
                 means = {name: mean([w[name] for w in window]) for name in row}
-                history.steps.append({"step": step, **means})
+                history.steps.append({"step": step, **means, **focused})
                 bar.set_postfix(loss=f"{means['loss']:.3f}")
                 window = []
             if step % params.dev_every == 0 or step == params.steps:
