@@ -325,7 +325,7 @@ def flex(T: int, rounds: int) -> list[dict]:
     q, k, v = (x.detach().to(device) for x in heads(T))
 
     def flexible():
-        spans = branch.focus.spans(v, None, T=T, causal=False)
+        spans = branch.focus.predict(v, None, T=T, causal=False)
         return flex_focus(q, k, v, *spans, branch.focus.config.ramp)
 
     def windowed():

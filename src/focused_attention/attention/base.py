@@ -24,7 +24,8 @@ class KeyValueCache:
     """Projected keys and values of one attention layer during decoding.
 
     Self-attention appends in place to buffers that grow by doubling; cross-attention projects the
-    encoder output once and keeps it.
+    encoder output once and keeps it. Keys lie transposed in memory, which is how the product with a
+    single query reads them fastest.
     """
 
     keys: Tensor | None = field(default=None, repr=False)  # (B, H, capacity, K)
@@ -37,7 +38,7 @@ class KeyValueCache:
         end = self.length + T
         if self.keys is None or end > self.keys.shape[2]:
             capacity = max(64, 2 * end)
-            keys, values = k.new_empty(B, H, capacity, K), v.new_empty(B, H, capacity, K)
+            keys, values = k.new_empty(B, H, K, capacity).mT, v.new_empty(B, H, capacity, K)
             if self.keys is not None:
                 keys[:, :, : self.length] = self.keys[:, :, : self.length]
                 values[:, :, : self.length] = self.values[:, :, : self.length]
@@ -47,10 +48,15 @@ class KeyValueCache:
         self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
+    def fill(self, k: Tensor, v: Tensor) -> None:
+        """Keep (B, H, S, K) keys and values that every later step reads."""
+        self.keys, self.values = k.mT.contiguous().mT, v.contiguous()
+        self.length = k.shape[2]
+
     def reorder(self, index: Tensor) -> None:
         """Keep the batch rows `index` (B',), as beam search does when it drops hypotheses."""
         if self.keys is not None:
-            self.keys, self.values = self.keys[index], self.values[index]
+            self.keys, self.values = self.keys.mT[index].mT, self.values[index]
 
 
 def attention_mask(
@@ -88,16 +94,18 @@ def softmax_attention(
     q (B, H, T, K), k and v (B, H, S, K), mask broadcastable to (B, H, T, S) or None.
     Returns (B, H, T, K) and, on request, the weights (B, H, T, S).
     """
-    if need_weights:
-        scores = (q * scale) @ k.transpose(-2, -1)
+    T, K = q.shape[-2:]
+    on_cpu = q.device.type == "cpu"
+    decodes = on_cpu and T == 1 and not torch.is_grad_enabled()  # there, fused attention is slower
+    if need_weights or decodes:
+        scores = (q * scale) @ k.mT
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
         weights = scores.softmax(dim=-1)
         if mask is not None:
             weights = weights.masked_fill(~mask, 0.0)  # a row that sees nothing is 0, not NaN
-        return weights @ v, weights
-    T, K = q.shape[-2:]
-    if K < 12 and T > 32 and q.device.type == "cpu":  # 16 columns multiply quicker than 6 or 8
+        return weights @ v, weights if need_weights else None
+    if K < 12 and T > 32 and on_cpu:  # 16 columns multiply quicker than 6 or 8
         q, k, v = (F.pad(x, (0, 16 - K)) for x in (q, k, v))
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :K], None
@@ -190,8 +198,7 @@ class MultiHeadAttention(Mechanism):
                 if cache is not None:
                     k, v = cache.append(k, v)
             elif cache is not None:
-                k, v = k.contiguous(), v.contiguous()  # once here, where every step reads them
-                cache.keys, cache.values, cache.length = k, v, k.shape[2]
+                cache.fill(k, v)
         T, S = q.shape[2], k.shape[2]
         causal = self.is_causal and xa is None
         merged = attention_mask(mask, causal=causal, T=T, S=S, device=x.device)

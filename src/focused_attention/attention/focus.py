@@ -69,7 +69,7 @@ class Focus(nn.Module):
         if config.schedule == "learned_span":
             self.slope = nn.Parameter(torch.zeros(heads))
 
-    def spans(self, v: Tensor, mask: Tensor | None, *, T: int, causal: bool) -> Spans:
+    def predict(self, v: Tensor, mask: Tensor | None, *, T: int, causal: bool) -> Spans:
         """Spans and temperatures of T queries from the values v (B, H, S, K) of their keys."""
         logits = v.transpose(1, 2).flatten(2) @ self.predictor.weight.T  # (B, S, H or 1)
         mean, n = running_mean(logits.float(), mask, T=T, causal=causal)  # (B, R, H), (B, R, 1)
@@ -113,7 +113,7 @@ class Focus(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Attention inside the predicted spans: (B, H, T, K) and, on request, (B, H, T, S)."""
         T, S = q.shape[2], k.shape[2]
-        span, temperature = self.spans(v, mask, T=T, causal=causal)
+        span, temperature = self.predict(v, mask, T=T, causal=causal)
         scale = q.shape[-1] ** -0.5
         plain, q = q, q * (scale / temperature[..., None]).to(q.dtype)  # times (B, H, R, 1)
         if not (cross or need_weights or T != S or self.config.max_span is None):

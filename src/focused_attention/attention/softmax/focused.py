@@ -38,7 +38,7 @@ class FocusedAttention(ProjectedAttention):
     def spans(self, x: Tensor, xa: Tensor | None = None, mask: Tensor | None = None) -> Spans:
         """The spans in frames and the temperatures that `forward` uses on the same input."""
         q, _, v = self.project(x, xa, mask, None)
-        return self.focus.spans(v, mask, T=q.shape[2], causal=self.is_causal and xa is None)
+        return self.focus.predict(v, mask, T=q.shape[2], causal=self.is_causal and xa is None)
 
     def forward(self, x, xa=None, mask=None, *, cache=None, need_weights=False):
         cross = xa is not None
