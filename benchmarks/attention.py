@@ -54,12 +54,13 @@ log = logging.getLogger(__name__)
 
 
 def in_turns(ours: Callable, peer: Callable, rounds: int) -> tuple[float, float]:
-    """Median seconds of each, measured A B A B after one unmeasured round."""
+    """Median seconds of each, measured A B A B after unmeasured rounds: the allocator warms up."""
     seconds = ([], [])
-    for i in range(rounds + 1):
+    unmeasured = 1 if rounds < 3 else 3
+    for i in range(rounds + unmeasured):
         for one, taken in zip((ours, peer), seconds, strict=True):
             elapsed = timed(one)
-            if i > 0:
+            if i >= unmeasured:
                 taken.append(elapsed)
     return statistics.median(seconds[0]), statistics.median(seconds[1])
 
@@ -355,11 +356,11 @@ def measure(quick: bool) -> dict:
     add(*flex(long, rounds))
     add(local_branch(long, rounds))
     for T in lengths:
-        add(hybrid(T, rounds if T < LONG else 2))
+        add(hybrid(T, 2 if quick or T >= LONG else 3 * rounds * SHORT // T))
     add(hybrid_against_published(long, 2))
     for T, target in {SHORT: 1.0, **({} if quick else {LONG: 2.0})}.items():
-        add(local(T, target, False, 2 * rounds))
-        add(local(T, 1.0, True, 2 * rounds))
+        add(local(T, target, False, 3 * rounds))
+        add(local(T, 1.0, True, 3 * rounds))
     for T in ROUTED_LENGTHS[: 1 if quick else None]:
         add(mixture(T, rounds))
     timings = table(lengths)
