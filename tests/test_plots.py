@@ -21,6 +21,8 @@ ARMS = pd.DataFrame(
     }
 )
 
+FOCUS = ["span", "temperature", "predictor_grad_norm"]
+
 
 @pytest.fixture(autouse=True)
 def theme():
@@ -63,13 +65,28 @@ def figures():
             "peer": [1.0, 2.0, None],
         }
     )
+    focused = train_and_dev()[0].assign(span=9.0, temperature=0.5, predictor_grad_norm=0.01)
+    focused.loc[focused["arm"] == "whisper", FOCUS] = np.nan
     return {
         "spectrogram": lambda: plots.spectrogram(rng.random((47, 20)), words, 0.02),
         "corpus": lambda: plots.corpus(recordings),
         "curves": lambda: plots.curves(*train_and_dev(), look),
         "error_rates": lambda: plots.error_rates(wer, look),
         "ratios": lambda: plots.ratios(rows),
+        "runtime": lambda: plots.runtime(timings()),
+        "focus": lambda: plots.focus(focused, look),
     }
+
+
+def timings() -> pd.DataFrame:
+    """Plain attention that grows with the square of the length, a window that grows with it."""
+    powers = {"whisper": 2.0, "focused": 1.0, "newcomer": 1.5}
+    table = pd.DataFrame(
+        itertools.product(powers, (500, 1500, 3000, 12000)), columns=["mechanism", "length"]
+    )
+    table["both_ms"] = table["length"] ** table["mechanism"].map(powers) / 100
+    columns = {"forward_ms": 3, "forward_floor_ms": 30, "both_floor_ms": 10, "peak_mib": 2}
+    return table.assign(**{name: table["both_ms"] / part for name, part in columns.items()})
 
 
 @pytest.mark.parametrize("name", figures())
@@ -132,6 +149,55 @@ def test_ratios_of_times_and_of_speeds_both_grow_with_our_speed():
     goals = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "|"]
     assert dots == pytest.approx([3.0, 1.25])
     assert goals == pytest.approx([1.5, 1.0])
+
+
+def test_a_mechanism_has_the_colour_of_its_arm():
+    arms = pd.DataFrame({"arm": ["whisper", "echo-hybrid", "echo-hybrid-published"]})
+    arms = plots.styles(arms.assign(model=["whisper", "echo", "echo"], heads=[16, 8, 8]))
+    looks = plots.mechanisms(["whisper", "hybrid", "hybrid_published"])
+    for (arm, one), (mechanism, other) in zip(arms.items(), looks.items(), strict=True):
+        assert (one.colour, one.dash) == (other.colour, other.dash), (arm, mechanism)
+
+
+def test_growth_is_the_power_of_the_length():
+    table = timings()
+    assert plots.growth(table, "whisper", (1500, 12000)) == pytest.approx(2.0)
+    assert plots.growth(table, "focused", (1500, 9000)) == pytest.approx(1.0)  # 12000 is nearest
+    assert np.isnan(plots.growth(table[table["length"] == 500], "focused", (1500, 12000)))
+
+
+def test_runtime_draws_times_floors_and_memory():
+    figure = figures()["runtime"]()
+    times, both, memory = figure.axes
+    assert [len(axes.lines) for axes in (times, both, memory)] == [6, 6, 3]
+    assert all(axes.get_xscale() == axes.get_yscale() == "log" for axes in figure.axes)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "plain softmax (2.00)",
+        "focused (1.00)",
+        "newcomer (1.50)",
+    ]
+
+
+def test_runtime_without_memory_has_no_panel_for_it():
+    assert len(plots.runtime(timings().assign(peak_mib=None)).axes) == 2
+
+
+def test_focus_draws_the_arms_that_have_one_and_shows_a_gradient_of_zero():
+    train, _ = train_and_dev(seeds=(1,))
+    train = train.assign(span=9.0, temperature=0.5, predictor_grad_norm=0.02)
+    train.loc[train["arm"] == "whisper", FOCUS] = np.nan
+    train.loc[train["arm"] == "echo", "predictor_grad_norm"] = 0.0
+    spans, _, gradients = plots.focus(train, plots.styles(ARMS)).axes
+    assert len(spans.lines) == 2
+    assert {float(line.get_ydata()[0]) for line in gradients.lines} == {0.0, 0.02}
+    assert gradients.get_ylim()[0] == 0
+
+
+def test_focus_without_focused_arms_says_so():
+    train, _ = train_and_dev()
+    figure = plots.focus(train, plots.styles(ARMS))
+    assert all("no arm" in axes.texts[0].get_text() for axes in figure.axes)
 
 
 def test_spectrogram_marks_words_at_their_seconds():

@@ -23,9 +23,39 @@ COLUMN, PAGE = 3.35, 6.95  # inches: one column and the full width of the paper'
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 BLUE, VERMILLION, SKY, ORANGE = "#0072B2", "#D55E00", "#56B4E9", "#E69F00"
 GREEN, PURPLE, BLACK, GREY = "#009E73", "#CC79A7", "#222222", "#8A8A8A"
-MAIN = {"whisper": BLUE, "echo": VERMILLION, "whisper-8": SKY, "echo-16": ORANGE}
+YELLOW = "#B59F00"  # the palette's, darker, to be seen on white
+DASHED, DOTTED = "--", ":"
+KNOWN = {  # colour and dash of arms and of mechanisms: one colour for what is one mechanism
+    "whisper": (BLUE, "-"),
+    "echo": (VERMILLION, "-"),
+    "rotary": (VERMILLION, "-"),
+    "whisper-8": (SKY, "-"),
+    "echo-16": (ORANGE, "-"),
+    "focused": (GREEN, "-"),
+    "echo-focused": (GREEN, "-"),
+    "whisper-focused": (GREEN, DOTTED),
+    "adaptive_span_published": (GREEN, DASHED),
+    "hybrid": (PURPLE, "-"),
+    "echo-hybrid": (PURPLE, "-"),
+    "hybrid_published": (PURPLE, DASHED),
+    "echo-hybrid-published": (PURPLE, DASHED),
+    "local": (BLACK, "-"),
+    "echo-local": (BLACK, "-"),
+    "mixture_autoregressive": (YELLOW, "-"),
+    "echo-moa": (YELLOW, "-"),
+}
+MECHANISMS = {
+    "whisper": "plain softmax",
+    "rotary": "rotary",
+    "focused": "focused",
+    "hybrid": "hybrid",
+    "local": "local",
+    "adaptive_span_published": "adaptive span, published",
+    "hybrid_published": "hybrid, published",
+    "mixture_autoregressive": "mixture",
+}
 OTHERS = (GREEN, PURPLE, BLACK)
-DASHES = ("-", "--", ":", "-.")
+DASHES = ("-.", (0, (1, 1)), (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
 SPLITS = {"train": BLUE, "dev": ORANGE, "test": GREEN}
 TASKS = {
     "digits": "digit strings",
@@ -70,7 +100,7 @@ class Style:
 
     label: str
     colour: str
-    dash: str
+    dash: str | tuple  # as matplotlib names or describes it
 
 
 def start() -> None:
@@ -104,21 +134,24 @@ def save(fig: Figure, name: str) -> None:
 def styles(arms: pd.DataFrame) -> dict[str, Style]:
     """Label, colour and dash of every arm in the table of arms (columns arm, model, heads).
 
-    The four arms of the pilot have colours of their own; the others take the rest of the palette in
-    the table's order, with a new dash whenever the colours are used up.
+    The arms of the paper have looks of their own; the others take colours of the palette in the
+    table's order, with dashes that no arm of the paper has.
     """
     looks = {}
-    others = [arm for arm in arms["arm"] if arm not in MAIN]
+    others = [arm for arm in arms["arm"] if arm not in KNOWN]
     for row in arms.itertuples():
         plain = row.arm in (row.model, f"{row.model}-{row.heads}")
         label = f"{row.model.capitalize()}, {row.heads} heads" if plain else _words(row.arm)
-        if row.arm in MAIN:
-            looks[row.arm] = Style(label=label, colour=MAIN[row.arm], dash="-")
-        else:
-            turn, index = divmod(others.index(row.arm), len(OTHERS))
-            dash = DASHES[turn % len(DASHES)]
-            looks[row.arm] = Style(label=label, colour=OTHERS[index], dash=dash)
+        looks[row.arm] = _look(row.arm, label, others)
     return looks
+
+
+def mechanisms(names: list[str]) -> dict[str, Style]:
+    """Label, colour and dash of attention mechanisms, those of the arms that use them."""
+    others = [name for name in names if name not in KNOWN]
+    return {
+        name: _look(name, MECHANISMS.get(name, name.replace("_", " ")), others) for name in names
+    }
 
 
 def spectrogram(features: np.ndarray, words: pd.DataFrame, seconds_per_frame: float) -> Figure:
@@ -306,6 +339,101 @@ def ratios(rows: pd.DataFrame) -> Figure:
     return fig
 
 
+def runtime(timings: pd.DataFrame, between: tuple[int, int] = (1500, 12000)) -> Figure:
+    """Time and peak memory of every mechanism against length, on logarithmic axes.
+
+    `timings` has the columns mechanism, length, forward_ms, forward_floor_ms, both_ms,
+    both_floor_ms and peak_mib. Thin lines are the floors: what the counted multiplications and
+    bytes would take. A label ends with the growth exponent p of the time of forward and backward,
+    time ~ lengthᵖ, between the two lengths, or those that were measured nearest to them.
+    """
+    looks = mechanisms(list(dict.fromkeys(timings["mechanism"])))
+    known = timings["peak_mib"].notna().any()
+    titles = {"forward": "forward", "both": "forward and backward"}
+    fig, panels = plt.subplots(1, 3 if known else 2, figsize=(PAGE, 2.9))
+    for panel, (column, title) in zip(panels[:2], titles.items(), strict=True):
+        _growing(panel, timings, f"{column}_ms", looks)
+        for name, style in looks.items():
+            part = timings[timings["mechanism"] == name]
+            floor = part[f"{column}_floor_ms"]
+            panel.plot(part["length"], floor, color=style.colour, linewidth=0.5, alpha=0.8)
+        panel.set(title=title)
+    panels[0].set_ylabel("time (ms)")
+    if known:
+        _growing(panels[2], timings, "peak_mib", looks)
+        panels[2].set(title="peak memory of both", ylabel="MiB")
+    for panel in panels:
+        panel.set_xlabel("length (frames)")
+    labels = [f"{looks[name].label} ({growth(timings, name, between):.2f})" for name in looks]
+    _legend_below(fig, panels[0], labels)
+    return fig
+
+
+def growth(
+    timings: pd.DataFrame, mechanism: str, between: tuple[int, int], column: str = "both_ms"
+) -> float:
+    """The exponent p of column ~ lengthᵖ between the measured lengths nearest to the two."""
+    values = timings[timings["mechanism"] == mechanism].set_index("length")[column]
+    short, long = (min(values.index, key=lambda length: abs(length - end)) for end in between)
+    if short == long:
+        return float("nan")
+    return float(np.log(values[long] / values[short]) / np.log(long / short))
+
+
+def focus(train: pd.DataFrame, look: dict[str, Style]) -> Figure:
+    """Span, temperature and the gradient of the span's predictor against the training step.
+
+    `train` has the columns arm, seed, step and, of arms with focused attention, span (encoder
+    positions), temperature (relative to standard attention) and predictor_grad_norm. Without such
+    an arm the panels say so.
+    """
+    panels_of = {
+        "span": "span (positions)",
+        "temperature": "temperature",
+        "predictor_grad_norm": "gradient norm of the predictor",
+    }
+    train = train.reindex(columns=[*dict.fromkeys((*train.columns, *panels_of))])
+    train = train.dropna(subset=list(panels_of))
+    fig, panels = plt.subplots(1, 3, figsize=(PAGE, 2.15))
+    for panel, (column, title) in zip(panels, panels_of.items(), strict=True):
+        _lines(panel, train, column, look)
+        panel.set(title=title, xlabel="step")
+        panel.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        if train.empty:
+            where = {"transform": panel.transAxes, "ha": "center", "va": "center"}
+            panel.text(0.5, 0.5, "no arm with\nfocused attention", color=GREY, **where)
+    panels[0].set_ylim(bottom=0)
+    if not train.empty:
+        smallest = train["predictor_grad_norm"].where(lambda norm: norm > 0).min()
+        panels[2].set_yscale("symlog", linthresh=1.0 if np.isnan(smallest) else smallest)
+        panels[2].set_ylim(bottom=0)  # zero is a value here: no gradient at all
+        _legend_below(fig, panels[0])
+    return fig
+
+
+def _growing(panel, timings: pd.DataFrame, column: str, looks: dict[str, Style]) -> None:
+    """Draw column against length on two logarithmic axes, a line a mechanism."""
+    for name, style in looks.items():
+        part = timings[timings["mechanism"] == name]
+        kind = {"color": style.colour, "linestyle": style.dash, "label": style.label}
+        panel.plot(part["length"], part[column], marker="o", markersize=2.5, **kind)
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    lengths = sorted(set(timings["length"]))
+    panel.xaxis.set_major_locator(FixedLocator(lengths))
+    panel.xaxis.set_minor_locator(FixedLocator([]))
+    panel.set_xticks(lengths, [f"{length / 1000:g}k" for length in lengths])
+
+
+def _look(name: str, label: str, others: list[str]) -> Style:
+    """The style of an arm or mechanism; `others` are those that have no look of their own."""
+    if name in KNOWN:
+        colour, dash = KNOWN[name]
+        return Style(label=label, colour=colour, dash=dash)
+    turn, index = divmod(others.index(name), len(OTHERS))
+    return Style(label=label, colour=OTHERS[index], dash=DASHES[turn % len(DASHES)])
+
+
 def _lines(axes, table: pd.DataFrame, column: str, look: dict[str, Style]) -> None:
     """Draw column against step: a thin line per seed, the mean of an arm's seeds in bold."""
     for arm, style in look.items():
@@ -320,8 +448,9 @@ def _lines(axes, table: pd.DataFrame, column: str, look: dict[str, Style]) -> No
         axes.plot(mean.index, mean, **kind, label=style.label)
 
 
-def _legend_below(fig: Figure, axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+def _legend_below(fig: Figure, axes, labels: list[str] | None = None) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    labels = labels or names
     fig.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))))
 
 
