@@ -191,7 +191,7 @@ def test_focus_draws_the_arms_that_have_one_and_shows_a_gradient_of_zero():
     spans, _, gradients = plots.focus(train, plots.styles(ARMS)).axes
     assert len(spans.lines) == 2
     assert {float(line.get_ydata()[0]) for line in gradients.lines} == {0.0, 0.02}
-    assert gradients.get_ylim()[0] == 0
+    assert gradients.get_ylim()[0] < 0
 
 
 def test_focus_without_focused_arms_says_so():

@@ -404,9 +404,10 @@ def focus(train: pd.DataFrame, look: dict[str, Style]) -> Figure:
             panel.text(0.5, 0.5, "no arm with\nfocused attention", color=GREY, **where)
     panels[0].set_ylim(bottom=0)
     if not train.empty:
-        smallest = train["predictor_grad_norm"].where(lambda norm: norm > 0).min()
-        panels[2].set_yscale("symlog", linthresh=1.0 if np.isnan(smallest) else smallest)
-        panels[2].set_ylim(bottom=0)  # zero is a value here: no gradient at all
+        positive = train["predictor_grad_norm"].where(lambda norm: norm > 0)
+        least = 1.0 if positive.isna().all() else positive.min()
+        panels[2].set_yscale("symlog", linthresh=least)  # zero is a value: no gradient at all
+        panels[2].set_ylim(bottom=-0.2 * least)
         _legend_below(fig, panels[0])
     return fig
 
