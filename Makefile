@@ -16,9 +16,10 @@ export PYTHONHASHSEED := 0
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare
 	dvc stage list --name-only | grep '^train@' | xargs -n 1 -P $(JOBS) dvc repro --quiet --single-item
+	dvc stage list --name-only | grep '^evaluate@' | xargs -n 1 -P $(JOBS) dvc repro --quiet --single-item
 	dvc repro
 
-smoke: .venv/pipeline  ## the whole pipeline in miniature, in a temporary clone
+smoke: .venv/test  ## the whole pipeline in miniature, in a temporary clone
 	python -m pytest tests/test_end_to_end.py
 
 test: .venv/test  ## lint, units, parity and the smoke pipeline
@@ -30,6 +31,7 @@ check: .venv/pipeline  ## compare a fresh run with the committed results
 
 bench: .venv/test  ## speed against the peers, written to results/benchmark-*.json
 	python benchmarks/speech.py
+	python benchmarks/attention.py
 
 lab: .venv/pipeline
 	jupyter lab notebooks

@@ -123,3 +123,19 @@ def test_a_full_disk_at_a_checkpoint_is_one_line_and_leaves_nothing(
 def test_intervals_that_do_not_fit_are_refused(composer, tmp_path):
     with pytest.raises(UserError, match="multiples of log_every"):
         run(composer, tmp_path, replace(PARAMS, checkpoint_every=3))
+
+
+def test_focused_attention_reports_spans_temperature_and_gradient(composer, tmp_path):
+    for mechanism, trained in (("focused", True), ("hybrid", True), ("hybrid_published", False)):
+        torch.manual_seed(1)
+        model = models.build(
+            "echo", n_mels=8, n_audio_ctx=100, n_audio_state=16, n_audio_head=2, n_audio_layer=1,
+            n_vocab=composer.store.tokenizer.size, n_text_ctx=20, n_text_state=16, n_text_head=2,
+            n_text_layer=1, conv_strides=(1, 2), focus_blocks=1, focus=mechanism,
+        )  # fmt: skip
+        short = replace(PARAMS, steps=4, dev_every=4, checkpoint_every=4, ctc=0.0)
+        _, history = run(composer, tmp_path / mechanism, short, model)
+        assert all(row["span"] > 0 and row["temperature"] > 0 for row in history.steps)
+        assert all((row["predictor_grad_norm"] > 0) == trained for row in history.steps)
+        parameters = sum(p.numel() for p in model.parameters())
+        assert (history.trained == parameters) == trained

@@ -100,10 +100,9 @@ def pair_table(params: Params, gathered: dict) -> list[dict]:
 
 def arm_table(params: Params) -> list[dict]:
     folder = RESULTS / params.profile / "train"
-    sizes = {
-        arm: results.read_json(folder / f"{arm}-{params.train.seeds[0]}.json")["parameters"]
-        for arm in params.train.arms
-    }
+    seed = params.train.seeds[0]
+    trained = {arm: results.read_json(folder / f"{arm}-{seed}.json") for arm in params.train.arms}
+    base = trained.get(BASELINE, trained[params.train.arms[0]])["trained"]
     rows = []
     for arm in params.train.arms:
         resolved = results.read_json(ARMS / f"{arm}.json")
@@ -115,8 +114,9 @@ def arm_table(params: Params) -> list[dict]:
                 "encoder_blocks": params.model.encoder_layers,
                 "focus_blocks": resolved["sizes"].get("focus_blocks", 0),
                 "decoder_blocks": resolved["sizes"]["n_text_layer"],
-                "parameters": sizes[arm],
-                "ratio": sizes[arm] / sizes.get(BASELINE, sizes[arm]),
+                "parameters": trained[arm]["parameters"],
+                "trained": trained[arm]["trained"],  # without those that get no gradient
+                "ratio": trained[arm]["trained"] / base,
             }
         )
     return rows

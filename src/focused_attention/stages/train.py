@@ -75,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
             "split": "train",
             "steps": params.train.steps,
             "parameters": sum(p.numel() for p in model.parameters()),
+            "trained": history.trained,
             "fingerprint": fingerprint,
         },
     )

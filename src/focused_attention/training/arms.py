@@ -4,8 +4,10 @@ The resolved arm is what a train stage depends on. A new mechanism file, or a ch
 arm's mechanism, leaves it as it was, so that nothing else is trained again.
 """
 
+import ast
 import dataclasses
 import hashlib
+from pathlib import Path
 
 from focused_attention import attention, models
 from focused_attention.errors import UserError
@@ -39,9 +41,7 @@ def resolve(params: Params, name: str) -> dict:
                 )
             settings = dataclasses.asdict(mechanism(**slot.settings))
             slots[field.name] = {"mechanism": slot.mechanism, **settings}
-            path = attention.names()[slot.mechanism]
-            relative = path.relative_to(attention.FOLDER).as_posix()
-            sources[relative] = hashlib.sha256(path.read_bytes()).hexdigest()
+            sources |= files(attention.names()[slot.mechanism])
         if extra := [s for s in SLOTS if getattr(arm, s) and s not in slots]:
             raise ValueError(f"{extra[0]}: {arm.model} has no such slot")
     except ValueError as error:
@@ -69,6 +69,24 @@ def resolve(params: Params, name: str) -> dict:
         "slots": slots,
         "sources": sources,
     }
+
+
+def files(path: Path) -> dict[str, str]:
+    """SHA-256 of a mechanism's file and of those in `attention` that it imports, all the way."""
+    found: dict[str, str] = {}
+    waiting = [path]
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(attention.FOLDER).as_posix()
+        if name in found:
+            continue
+        found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(attention.__name__):
+                folder = attention.FOLDER.joinpath(*node.module.split(".")[2:])
+                modules = [folder, *(folder / alias.name for alias in node.names)]
+                waiting += [m.with_suffix(".py") for m in modules if m.with_suffix(".py").exists()]
+    return dict(sorted(found.items()))
 
 
 def build_model(arm: dict, store: FeatureStore) -> SpeechModel:

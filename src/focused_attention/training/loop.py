@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from focused_attention import decoding
+from focused_attention.analysis import spans
 from focused_attention.errors import UserError
 from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.models import SpeechModel
@@ -20,7 +22,6 @@ from focused_attention.params import Train
 from focused_attention.tasks import Batch, Composer, bucketed
 from focused_attention.training import checkpoint, device
 from focused_attention.training.data import prefetched
-from focused_attention.training.focus import FocusReadout
 
 
 @dataclass
@@ -29,6 +30,7 @@ class History:
 
     steps: list[dict] = field(default_factory=list)
     dev: list[dict] = field(default_factory=list)
+    trained: int = 0  # parameters that ever got a gradient
 
 
 def losses(model: SpeechModel, batch: Batch, params: Train) -> dict[str, Tensor]:
@@ -108,7 +110,7 @@ def train(
             "params.yaml: train: checkpoint_every and dev_every must be multiples of log_every"
         )
     model.to(hardware).train()
-    optim, focus = optimiser(model, params), FocusReadout(model)
+    optim = optimiser(model, params)
     history, done = History(), restore(state, fingerprint, model, optim)
     if done:
         history = History(**json.loads(done["history"]))
@@ -127,11 +129,12 @@ def train(
             rate = learning_rate(step, params)
             for group in optim.param_groups:
                 group["lr"] = rate
-            with device.autocast(hardware):
+            logged = step % params.log_every == 0 or step == params.steps
+            watching = spans.watch(model) if logged else nullcontext([])
+            with watching as heads, device.autocast(hardware):
                 parts = losses(model, batch, params)
             parts["loss"].backward()
-            logged = step % params.log_every == 0 or step == params.steps
-            focused = focus.read() if logged else {}
+            focused = focus(model, heads)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
             optim.step()
             optim.zero_grad(set_to_none=True)
@@ -165,7 +168,23 @@ def train(
                 tick = time.perf_counter()
         batches.close()
         bar.close()
+    history.trained = sum(p.numel() for p in optim.state)
     return history
+
+
+def focus(model: SpeechModel, heads: list[dict]) -> dict[str, float]:
+    """Mean span (encoder positions) and temperature, and the gradient norm of their predictors.
+
+    Empty where nothing was watched or the model has no focused attention. Called after backward.
+    """
+    if not heads:
+        return {}
+    norms = spans.predictor_gradient_norms(model)
+    return {
+        "span": mean([head["span"] for head in heads]),
+        "temperature": mean([head["temperature"] for head in heads]),
+        "predictor_grad_norm": math.hypot(*norms.values()),
+    }
 
 
 def mean(values: list[float]) -> float:
