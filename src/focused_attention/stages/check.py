@@ -67,7 +67,7 @@ def drift(path: Path, tolerance: float) -> list[str]:
     lines += [f"{path}: {name}: new" for name in new if name not in old]
     for name in old.keys() & new.keys():
         a, b = old[name], new[name]
-        if isinstance(a, float) and isinstance(b, float):
+        if isinstance(a, int | float) and isinstance(b, int | float):
             if abs(a - b) > tolerance:
                 lines.append(f"{path}: {name}: {a:g} became {b:g} (tolerance {tolerance:g})")
         elif a != b and not name.endswith("hardware"):
