@@ -319,7 +319,7 @@ def ratios(rows: pd.DataFrame) -> Figure:
         axes.plot(row.speedup, position, "o", color=colour, markersize=5)
         side = 1 if row.speedup >= 1 else -1
         axes.annotate(
-            f"{row.speedup:.2g}×",
+            f"{row.speedup:.0f}×" if row.speedup >= 10 else f"{row.speedup:.2g}×",
             (row.speedup, position),
             xytext=(6 * side, 0),
             textcoords="offset points",

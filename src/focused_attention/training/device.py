@@ -36,4 +36,4 @@ def describe(device: torch.device, threads: int) -> str:
     if cpuinfo.exists():
         lines = cpuinfo.read_text().splitlines()
         name = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), name)
-    return f"{name}, {threads} threads"
+    return f"{name}, {threads} {'thread' if threads == 1 else 'threads'}"
