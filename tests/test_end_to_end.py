@@ -67,7 +67,7 @@ def test_every_stage_made_what_it_should(reproduced):
         assert (reproduced / "runs" / "smoke" / f"{arm}-1.safetensors").exists()
         assert summary[f"{arm}_digits_greedy_wer"] >= 0
         assert (results / "evaluate" / f"{arm}-1.csv").read_text().count("\n") > 12
-    for name in ("01-data", "02-pilot"):
+    for name in ("01-data", "02-pilot", "03-runtime"):
         executed = json.loads((reproduced / f"notebooks/executed/{name}.ipynb").read_text())
         outputs = [o for cell in executed["cells"] for o in cell.get("outputs", [])]
         assert any("image/png" in o.get("data", {}) for o in outputs)

@@ -57,7 +57,14 @@ def test_a_missing_number_breaks_the_build(desk):
 
 
 @pytest.mark.parametrize(
-    "file", ["results/pilot/summary.json", "results/benchmark-speech.json", "paper/references.bib"]
+    "file",
+    [
+        "results/pilot/summary.json",
+        "results/pilot/traps.json",
+        "results/benchmark-attention.json",
+        "results/benchmark-speech.json",
+        "paper/references.bib",
+    ],
 )
 def test_a_missing_file_breaks_the_build(desk, file):
     Path(file).unlink()

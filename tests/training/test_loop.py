@@ -33,7 +33,7 @@ def run(composer, folder, params=PARAMS, model=None, fingerprint="same"):
     model = model or tiny_model(composer)
     history = loop.train(
         model, composer, params, seed=1, hardware=torch.device("cpu"),
-        state=folder / "state.safetensors", fingerprint=fingerprint, log=folder / "log.jsonl",
+        path=folder / "state.safetensors", fingerprint=fingerprint, log=folder / "log.jsonl",
         label="tiny",
     )  # fmt: skip
     return model, history

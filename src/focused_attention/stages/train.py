@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         params.train,
         seed=args.seed,
         hardware=hardware,
-        state=state,
+        path=state,
         fingerprint=fingerprint,
         log=LOGS / params.profile / f"{run_name}.jsonl",
         label=run_name,

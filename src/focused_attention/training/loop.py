@@ -20,7 +20,7 @@ from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.models import SpeechModel
 from focused_attention.params import Train
 from focused_attention.tasks import Batch, Composer, bucketed
-from focused_attention.training import checkpoint, device
+from focused_attention.training import device, state
 from focused_attention.training.data import prefetched
 
 
@@ -92,14 +92,14 @@ def train(
     *,
     seed: int,
     hardware: torch.device,
-    state: Path,
+    path: Path,
     fingerprint: str,
     log: Path,
     label: str,
 ) -> History:
     """Train `model` in place and return its history.
 
-    The state is saved at `state` every `checkpoint_every` steps and taken up again if it belongs to
+    The state is saved at `path` every `checkpoint_every` steps and taken up again if it belongs to
     the same `fingerprint`; a run that was killed ends with the same bytes as one that was not. The
     step log at `log` (JSON lines) holds the timings, which no result does.
 
@@ -111,7 +111,7 @@ def train(
         )
     model.to(hardware).train()
     optim = optimiser(model, params)
-    history, done = History(), restore(state, fingerprint, model, optim)
+    history, done = History(), state.restore(path, fingerprint, model, optim)
     if done:
         history = History(**json.loads(done["history"]))
     first = int(done["step"]) + 1 if done else 1
@@ -164,7 +164,8 @@ def train(
                 tick = time.perf_counter()
             if step % params.checkpoint_every == 0 and step < params.steps:
                 lines.flush()
-                save(state, fingerprint, step, model, optim, history)
+                kept = {"steps": history.steps, "dev": history.dev}
+                state.save(path, fingerprint, step, model, optim, kept)
                 tick = time.perf_counter()
         batches.close()
         bar.close()
@@ -269,41 +270,3 @@ class Silent:
     def set_postfix(self, **values: str) -> None: ...
 
     def close(self) -> None: ...
-
-
-def save(
-    path: Path,
-    fingerprint: str,
-    step: int,
-    model: SpeechModel,
-    optim: torch.optim.AdamW,
-    history: History,
-) -> None:
-    """Write everything a resumed run needs."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for index, values in optim.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
-    tensors["rng"] = torch.get_rng_state()
-    text = json.dumps({"steps": history.steps, "dev": history.dev})
-    metadata = {"fingerprint": fingerprint, "step": str(step), "history": text}
-    checkpoint.save(path, tensors, metadata)
-
-
-def restore(
-    path: Path, fingerprint: str, model: SpeechModel, optim: torch.optim.AdamW
-) -> dict[str, str] | None:
-    """Load the state at `path` if it belongs to this run; else None."""
-    if not path.exists():
-        return None
-    tensors, metadata = checkpoint.load(path)
-    if metadata.get("fingerprint") != fingerprint:
-        return None
-    model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = tensor
-    optim.load_state_dict({"state": state, "param_groups": optim.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors["rng"])
-    return metadata

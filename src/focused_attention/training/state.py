@@ -1,0 +1,47 @@
+"""The state of an unfinished run: model, optimiser, random numbers and history in one file."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from focused_attention.models import SpeechModel
+from focused_attention.training import checkpoint
+
+
+def save(
+    path: Path,
+    fingerprint: str,
+    step: int,
+    model: SpeechModel,
+    optim: torch.optim.AdamW,
+    history: dict[str, list],
+) -> None:
+    """Write everything a resumed run needs."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, values in optim.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
+    tensors["rng"] = torch.get_rng_state()
+    metadata = {"fingerprint": fingerprint, "step": str(step), "history": json.dumps(history)}
+    checkpoint.save(path, tensors, metadata)
+
+
+def restore(
+    path: Path, fingerprint: str, model: SpeechModel, optim: torch.optim.AdamW
+) -> dict[str, str] | None:
+    """Load the state at `path` if it belongs to this run; else None."""
+    if not path.exists():
+        return None
+    tensors, metadata = checkpoint.load(path)
+    if metadata.get("fingerprint") != fingerprint:
+        return None
+    model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = tensor
+    optim.load_state_dict({"state": state, "param_groups": optim.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["rng"])
+    return metadata
