@@ -301,7 +301,7 @@ def waiting(steps: int) -> dict:
             short,
             seed=1,
             hardware=torch.device("cpu"),
-            state=Path(folder, "state.safetensors"),
+            path=Path(folder, "state.safetensors"),
             fingerprint="benchmark",
             log=steps_log,
             label="benchmark",
