@@ -22,8 +22,9 @@ reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, pa
 smoke: .venv/test  ## the whole pipeline in miniature, in a temporary clone
 	python -m pytest tests/test_end_to_end.py
 
-test: .venv/test  ## lint, units, parity and the smoke pipeline
+test: .venv/test  ## lint, then units, parity and the smoke pipeline on the real recordings
 	ruff check . && ruff format --check .
+	dvc repro --quiet prepare
 	python -m pytest
 
 check: .venv/pipeline  ## compare a fresh run with the committed results

@@ -82,6 +82,16 @@ def test_a_second_run_does_nothing_within_ten_seconds(reproduced):
     assert "Data and pipelines are up to date" in output
 
 
+def test_a_mechanism_on_arrival_retrains_nothing(reproduced):
+    folder = reproduced / "src/focused_attention/attention/softmax"
+    newcomer = folder / "newcomer.py"
+    newcomer.write_text((folder / "whisper.py").read_text())
+    output = run(reproduced, *DVC, "repro", "train")
+    newcomer.unlink()
+    assert "Running stage 'arms'" in output
+    assert "Running stage 'train" not in output
+
+
 def test_changing_an_arm_retrains_that_arm_alone(reproduced):
     path = reproduced / "params.yaml"
     before = path.read_text()
@@ -92,16 +102,6 @@ def test_changing_an_arm_retrains_that_arm_alone(reproduced):
     path.write_text(before)
     assert "Running stage 'train@echo-1'" in output
     assert "Stage 'train@whisper-1' didn't change, skipping" in output
-
-
-def test_a_mechanism_on_arrival_retrains_nothing(reproduced):
-    folder = reproduced / "src/focused_attention/attention/softmax"
-    newcomer = folder / "newcomer.py"
-    newcomer.write_text((folder / "whisper.py").read_text())
-    output = run(reproduced, *DVC, "repro", "train")
-    newcomer.unlink()
-    assert "Running stage 'arms'" in output
-    assert "Running stage 'train" not in output
 
 
 def test_the_smoke_numbers_are_kept_apart(reproduced):
