@@ -12,6 +12,7 @@ import pytest
 mpl.use("Agg")
 
 from focused_attention import plots
+from focused_attention.plots.data import mel_bin
 
 ARMS = pd.DataFrame(
     {
@@ -73,7 +74,7 @@ def figures():
         "curves": lambda: plots.curves(*train_and_dev(), look),
         "error_rates": lambda: plots.error_rates(wer, look),
         "ratios": lambda: plots.ratios(rows),
-        "runtime": lambda: plots.runtime(timings()),
+        "time_and_memory": lambda: plots.time_and_memory(timings()),
         "focus": lambda: plots.focus(focused, look),
     }
 
@@ -167,7 +168,7 @@ def test_growth_is_the_power_of_the_length():
 
 
 def test_runtime_draws_times_floors_and_memory():
-    figure = figures()["runtime"]()
+    figure = figures()["time_and_memory"]()
     times, both, memory = figure.axes
     assert [len(axes.lines) for axes in (times, both, memory)] == [6, 6, 3]
     assert all(axes.get_xscale() == axes.get_yscale() == "log" for axes in figure.axes)
@@ -180,7 +181,7 @@ def test_runtime_draws_times_floors_and_memory():
 
 
 def test_runtime_without_memory_has_no_panel_for_it():
-    assert len(plots.runtime(timings().assign(peak_mib=None)).axes) == 2
+    assert len(plots.time_and_memory(timings().assign(peak_mib=None)).axes) == 2
 
 
 def test_focus_draws_the_arms_that_have_one_and_shows_a_gradient_of_zero():
@@ -215,7 +216,7 @@ def test_mel_bins_are_those_of_the_filterbank():
     centres = filters.argmax(axis=1) * 8000 / (filters.shape[1] - 1)  # Hz, to within a bin
     hertz = np.array([1000.0, 2000.0, 4000.0])
     expected = [np.abs(centres - h).argmin() for h in hertz]
-    np.testing.assert_allclose(plots._mel_bin(hertz, 80), expected, atol=1.0)
+    np.testing.assert_allclose(mel_bin(hertz, 80), expected, atol=1.0)
 
 
 def test_theme_ignores_a_users_settings():

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focused_attention.attention import MixtureOfAutoregressiveAttention, build
+from focused_attention.attention.routing import coordinate_descent
 from focused_attention.attention.sparse.mixture_autoregressive import (
     Config,
     Router,
-    coordinate_descent,
 )
 from tests.reference import mixture
 from tests.reference.compare import assert_same

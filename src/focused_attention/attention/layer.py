@@ -60,7 +60,7 @@ class ProjectedAttention(Mechanism):
                 if cache is not None:
                     k, v = cache.append(k, v)
             elif cache is not None:
-                cache.keys, cache.values, cache.length = k, v, k.shape[2]
+                cache.fill(k, v)
         if mask is not None:
             checks.key_mask(mask, x.shape[0], q.shape[2], k.shape[2], x.device)
         return q, k, v

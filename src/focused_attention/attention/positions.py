@@ -1,4 +1,4 @@
-"""Rotary positions (RoPE, https://arxiv.org/abs/2104.09864) for the windowed mechanisms."""
+"""Rotary positions (RoPE), https://arxiv.org/abs/2104.09864."""
 
 import torch
 from torch import Tensor

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from focused_attention.attention.base import Core, softmax_attention
+from focused_attention.attention.positions import rotate, rotations
 
 
 @dataclass(kw_only=True, slots=True)
@@ -30,13 +31,11 @@ class RotaryAttention(Core):
             raise ValueError(f"rotary: max_dist must be at least 1, given {config.max_dist}")
         self.scale = head_dims**-0.5
         self.max_dist = config.max_dist
-        frequencies = config.base ** (-torch.arange(0, head_dims, 2) / head_dims)
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.base = config.base
 
     def position(self, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor]:
         positions = torch.arange(offset, offset + q.shape[2], device=q.device)
-        angles = positions[:, None] * self.frequencies  # (T, K / 2)
-        cos, sin = angles.cos().to(q.dtype), angles.sin().to(q.dtype)
+        cos, sin = rotations(positions, q.shape[-1], self.base)
         return rotate(q, cos, sin), rotate(k, cos, sin)
 
     def visible(self, T: int, S: int, device: torch.device) -> Tensor | None:
@@ -47,9 +46,3 @@ class RotaryAttention(Core):
 
     def forward(self, q, k, v, mask, need_weights):
         return softmax_attention(q, k, v, mask, self.scale, need_weights)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the halves of the last axis: x (B, H, T, K), cos and sin (T, K / 2)."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)

@@ -1,0 +1,186 @@
+"""The look of every figure: one theme, one colour and one label per arm, the paper's sizes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from focused_attention.paths import FIGURES, PARAMS
+
+COLUMN, PAGE = 3.35, 6.95  # inches: one column and the full width of the paper's text block
+
+# Okabe and Ito's palette, which people with any colour vision can tell apart.
+BLUE, VERMILLION, SKY, ORANGE = "#0072B2", "#D55E00", "#56B4E9", "#E69F00"
+GREEN, PURPLE, BLACK, GREY = "#009E73", "#CC79A7", "#222222", "#8A8A8A"
+YELLOW = "#B59F00"  # the palette's, darker, to be seen on white
+DASHED, DOTTED = "--", ":"
+KNOWN = {  # colour and dash of arms and of mechanisms: one colour for what is one mechanism
+    "whisper": (BLUE, "-"),
+    "echo": (VERMILLION, "-"),
+    "rotary": (VERMILLION, "-"),
+    "whisper-8": (SKY, "-"),
+    "echo-16": (ORANGE, "-"),
+    "focused": (GREEN, "-"),
+    "echo-focused": (GREEN, "-"),
+    "whisper-focused": (GREEN, DOTTED),
+    "adaptive_span_published": (GREEN, DASHED),
+    "hybrid": (PURPLE, "-"),
+    "echo-hybrid": (PURPLE, "-"),
+    "hybrid_published": (PURPLE, DASHED),
+    "echo-hybrid-published": (PURPLE, DASHED),
+    "local": (BLACK, "-"),
+    "echo-local": (BLACK, "-"),
+    "mixture_autoregressive": (YELLOW, "-"),
+    "echo-moa": (YELLOW, "-"),
+}
+MECHANISMS = {
+    "whisper": "plain softmax",
+    "rotary": "rotary",
+    "focused": "focused",
+    "hybrid": "hybrid",
+    "local": "local",
+    "adaptive_span_published": "adaptive span, published",
+    "hybrid_published": "hybrid, published",
+    "mixture_autoregressive": "mixture",
+}
+OTHERS = (GREEN, PURPLE, BLACK)
+DASHES = ("-.", (0, (1, 1)), (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
+SPLITS = {"train": BLUE, "dev": ORANGE, "test": GREEN}
+TASKS = {
+    "digits": "digit strings",
+    "words": "word strings",
+    "transcribe": "whole prompts",
+}
+
+THEME = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "font.family": "STIXGeneral",  # ships with matplotlib, close to the paper's Libertinus
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": "#555555",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "focused attention",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Style:
+    """How an arm looks in every figure."""
+
+    label: str
+    colour: str
+    dash: str | tuple  # as matplotlib names or describes it
+
+
+def start() -> None:
+    """Apply the theme, and work from the repository's root wherever the notebook was opened."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / PARAMS).is_file():
+            os.chdir(folder)
+            break
+    theme()
+
+
+def theme() -> None:
+    """Set matplotlib's parameters from its defaults, so that no user's settings leak in."""
+    backend = mpl.get_backend()
+    mpl.rcdefaults()
+    mpl.rcParams.update(THEME)
+    mpl.use(backend)
+
+
+def save(fig: Figure, name: str) -> None:
+    """Write paper/figures/NAME.pdf with the same bytes on every run."""
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    path = FIGURES / f"{name}.pdf"
+    partial = path.with_suffix(".partial")
+    dates = {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None}
+    fig.savefig(partial, format="pdf", dpi=300, metadata=dates)
+    partial.replace(path)
+
+
+def styles(arms: pd.DataFrame) -> dict[str, Style]:
+    """Label, colour and dash of every arm in the table of arms (columns arm, model, heads).
+
+    The arms of the paper have looks of their own; the others take colours of the palette in the
+    table's order, with dashes that no arm of the paper has.
+    """
+    looks = {}
+    others = [arm for arm in arms["arm"] if arm not in KNOWN]
+    for row in arms.itertuples():
+        plain = row.arm in (row.model, f"{row.model}-{row.heads}")
+        label = f"{row.model.capitalize()}, {row.heads} heads" if plain else spoken(row.arm)
+        looks[row.arm] = look_of(row.arm, label, others)
+    return looks
+
+
+def mechanisms(names: list[str]) -> dict[str, Style]:
+    """Label, colour and dash of attention mechanisms, those of the arms that use them."""
+    others = [name for name in names if name not in KNOWN]
+    return {
+        name: look_of(name, MECHANISMS.get(name, name.replace("_", " ")), others) for name in names
+    }
+
+
+def look_of(name: str, label: str, others: list[str]) -> Style:
+    """The style of an arm or mechanism; `others` are those that have no look of their own."""
+    if name in KNOWN:
+        colour, dash = KNOWN[name]
+        return Style(label=label, colour=colour, dash=dash)
+    turn, index = divmod(others.index(name), len(OTHERS))
+    return Style(label=label, colour=OTHERS[index], dash=DASHES[turn % len(DASHES)])
+
+
+def lines(axes, table: pd.DataFrame, column: str, look: dict[str, Style]) -> None:
+    """Draw column against step: a thin line per seed, the mean of an arm's seeds in bold."""
+    for arm, style in look.items():
+        part = table[table["arm"] == arm]
+        if part.empty:
+            continue
+        kind = {"color": style.colour, "linestyle": style.dash}
+        if part["seed"].nunique() > 1:
+            for _, seed in part.groupby("seed"):
+                axes.plot(seed["step"], seed[column], **kind, linewidth=0.6, alpha=0.4)
+        mean = part.groupby("step")[column].mean()
+        axes.plot(mean.index, mean, **kind, label=style.label)
+
+
+def legend_below(fig: Figure, axes, labels: list[str] | None = None) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    labels = labels or names
+    fig.legend(handles, labels, loc="outside lower center", ncols=min(4, max(1, len(labels))))
+
+
+def tasks_of(table: pd.DataFrame) -> list[str]:
+    """The table's tasks, the pilot's three first and in order of difficulty."""
+    found = list(dict.fromkeys(table["task"]))
+    return [t for t in TASKS if t in found] + [t for t in found if t not in TASKS]
+
+
+def spoken(name: str) -> str:
+    """The label of an arm whose name says it all: "echo-hybrid" -> "Echo hybrid"."""
+    return name.replace("-", " ").capitalize()

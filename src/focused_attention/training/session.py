@@ -1,0 +1,98 @@
+"""What every stage that runs a model begins with: its arm, the data, the hardware, the model."""
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from focused_attention.errors import UserError
+from focused_attention.models import SpeechModel
+from focused_attention.params import Params, load
+from focused_attention.paths import FEATURES, RUNS
+from focused_attention.store import FeatureStore
+from focused_attention.tasks import Composer
+from focused_attention.training import checkpoint, device
+from focused_attention.training.arms import build_model, resolve
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """One arm with one seed."""
+
+    params: Params
+    arm: dict  # resolved
+    seed: int
+    composer: Composer
+    hardware: torch.device
+    model: SpeechModel  # as initialised, on the CPU
+
+    @property
+    def run(self) -> str:
+        """The name of the run's files."""
+        return f"{self.arm['arm']}-{self.seed}"
+
+    @property
+    def weights(self):
+        """Where the trained weights are."""
+        return RUNS / self.params.profile / f"{self.run}.safetensors"
+
+    def provenance(self, split: str) -> dict:
+        """What stands beside every number of this run."""
+        return {
+            "profile": self.params.profile,
+            "hardware": device.describe(self.hardware, self.params.threads),
+            "arm": self.arm["arm"],
+            "seed": self.seed,
+            "split": split,
+        }
+
+    def settings(self) -> dict:
+        """Everything that decides the trained weights, as plain data."""
+        values = dataclasses.asdict(self.params)
+        train = {k: v for k, v in values["train"].items() if k not in ("arms", "seeds")}
+        data = {name: values[name] for name in ("fetch", "prepare")}
+        return {
+            "arm": self.arm,
+            "seed": self.seed,
+            "train": train,
+            "tasks": values["tasks"],
+            "features": data,
+        }
+
+    def trained(self) -> SpeechModel:
+        """The model with its trained weights, on the hardware, ready to be evaluated.
+
+        Raises UserError for weights that are missing or of another arm.
+        """
+        tensors, _ = checkpoint.load(self.weights)
+        try:
+            self.model.load_state_dict(tensors)
+        except RuntimeError:
+            raise UserError(
+                f"{self.weights}: does not fit arm {self.arm['arm']!r} of params.yaml; train the "
+                "arm again"
+            ) from None
+        return self.model.to(self.hardware).eval()
+
+
+def begin(description: str | None, argv: list[str] | None = None) -> Session:
+    """Open the session that a stage's command line `ARM [--seed N]` asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("arm", help="a row of `arms:` in params.yaml")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args(argv)
+    params = load()
+    arm = resolve(params, args.arm)
+    store = FeatureStore.open(FEATURES)
+    composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
+    hardware = device.prepare(params.threads)
+    torch.manual_seed(args.seed)
+    return Session(
+        params=params,
+        arm=arm,
+        seed=args.seed,
+        composer=composer,
+        hardware=hardware,
+        model=build_model(arm, store),
+    )
