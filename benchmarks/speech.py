@@ -292,14 +292,15 @@ def waiting(steps: int) -> dict:
     params = load()
     arm, store = resolve(params, params.train.arms[0]), FeatureStore.open(FEATURES)
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
-    short = dataclasses.replace(params.train, steps=steps, dev_utterances=1)
+    short = dataclasses.replace(params.train, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
         steps_log = Path(folder, "steps.jsonl")
         train(
             build_model(arm, store),
             composer,
             short,
-            seed=1,
+            plans=composer.training(short.mixture, short.batch_seconds, seed=1),
+            dev={},
             hardware=torch.device("cpu"),
             path=Path(folder, "state.safetensors"),
             fingerprint="benchmark",

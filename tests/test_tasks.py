@@ -115,6 +115,16 @@ def test_training_plans_depend_on_the_seed_alone(composer):
     assert first(1) != first(2)
 
 
+def test_a_curriculum_goes_from_the_shortest_compositions_to_all(composer):
+    low, high = composer.params.digits
+    plans = list(islice(composer.training({"digits": 1.0}, 10.0, 1, curriculum=400), 900))
+    words = [max(len(u.recordings) for u in plan) for plan in plans]
+    assert max(words[:5]) == low
+    assert low < max(words[150:200]) < high
+    assert max(words[-200:]) == high
+    assert min(len(u.recordings) for plan in plans[-200:] for u in plan) == low
+
+
 def test_batch_asks_for_the_text_and_the_end(composer):
     rng = np.random.default_rng(5)
     tokenizer = composer.store.tokenizer

@@ -61,6 +61,7 @@ class Train:
     steps: int
     batch_seconds: float
     mixture: dict[str, float]
+    curriculum: int  # steps
     learning_rate: float
     warmup: int
     weight_decay: float

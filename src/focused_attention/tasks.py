@@ -59,6 +59,8 @@ class Utterance:
     noise: float | None = None  # dB of signal-to-noise ratio
     noise_offset: int = 0  # where in the noise recording, in frames
     frames: int = 0  # length
+    query: tuple[int, ...] = ()  # what the decoder is told after the task
+    heard: tuple[int, ...] | None = None  # tokens of all that is said, for CTC; None: `tokens`
 
     @property
     def prompt(self) -> str:
@@ -72,7 +74,7 @@ class Batch:
 
     features (B, n_mels, F) normalised log-mel; frames (B,) valid frames; tokens (B, L) prefix, text
     and end of text, padded with it; targets (B, L) the next token at each position, -100 where none
-    is asked for; text (B, N) and text_lengths (B,) the text alone, for CTC.
+    is asked for; text (B, N) and text_lengths (B,) what is heard, for CTC.
     """
 
     features: Tensor
@@ -126,9 +128,15 @@ class Composer:
         self.noise = noise / noise.mean()  # (frames, n_mels) mel power of white noise, mean 1
         self.noise_offsets = int(NOISE_SECONDS / self.frame)
 
-    def compose(self, task: str, split: str, rng: np.random.Generator, augment: bool) -> Utterance:
-        """A composed utterance whose text belongs to `split`."""
+    def compose(
+        self, task: str, split: str, rng: np.random.Generator, augment: bool, growth: float = 1.0
+    ) -> Utterance:
+        """A composed utterance whose text belongs to `split`.
+
+        It has the fewest words at `growth` 0, any number that the task allows at 1.
+        """
         low, high = getattr(self.params, task)
+        high = low + math.ceil(growth * (high - low))
         lexicon, recordings = self.lexicon[task], self.store.recordings
         while True:
             chosen = [
@@ -200,27 +208,32 @@ class Composer:
             torch.log10(power, out=mel)
         return mel.add_(utterance.gain / 10).clamp_(min=SILENCE)
 
+    def prefix(self, utterance: Utterance) -> list[int]:
+        """What the decoder is given before it writes."""
+        tokenizer = self.store.tokenizer
+        return [*tokenizer.prefix(utterance.language, utterance.prompt), *utterance.query]
+
     def batch(self, utterances: Sequence[Utterance]) -> Batch:
         """Render and normalise utterances, padded to the longest."""
         # one utterance at a time: too small for PyTorch to ask for threads, which training has
-        tokenizer = self.store.tokenizer
+        eot = self.store.tokenizer.eot
         longest = max(u.frames for u in utterances)
         features = torch.zeros(len(utterances), self.store.meta.n_mels, longest)
         for row, u in zip(features, utterances, strict=True):
             row[:, : u.frames] = normalise(self.render(u)).T
         frames = torch.tensor([u.frames for u in utterances])
-        prefixes = [tokenizer.prefix(u.language, u.prompt) for u in utterances]
+        prefixes = [self.prefix(u) for u in utterances]
         n = max(len(p) + len(u.tokens) for p, u in zip(prefixes, utterances, strict=True))
-        tokens = torch.full((len(utterances), n), tokenizer.eot)
+        tokens = torch.full((len(utterances), n), eot)
         targets = torch.full((len(utterances), n), -100)
-        longest = max(len(u.tokens) for u in utterances)
-        text = torch.zeros(len(utterances), longest, dtype=torch.long)
+        heard = [u.tokens if u.heard is None else u.heard for u in utterances]
+        text = torch.zeros(len(utterances), max(map(len, heard)), dtype=torch.long)
         for b, (prefix, u) in enumerate(zip(prefixes, utterances, strict=True)):
-            row = torch.tensor([*prefix, *u.tokens, tokenizer.eot])
+            row = torch.tensor([*prefix, *u.tokens, eot])
             tokens[b, : len(row) - 1] = row[:-1]
             targets[b, len(prefix) - 1 : len(row) - 1] = row[len(prefix) :]
-            text[b, : len(u.tokens)] = row[len(prefix) : -1]
-        lengths = torch.tensor([len(u.tokens) for u in utterances])
+            text[b, : len(heard[b])] = torch.tensor(heard[b])
+        lengths = torch.tensor([len(one) for one in heard])
         return Batch(features, frames, tokens, targets, text, lengths, list(utterances))
 
     def evaluation(self, task: str, split: str, limit: int | None = None) -> list[Utterance]:
@@ -253,12 +266,13 @@ class Composer:
         ]
 
     def training(
-        self, mixture: dict[str, float], batch_seconds: float, seed: int
+        self, mixture: dict[str, float], batch_seconds: float, seed: int, curriculum: int = 0
     ) -> Iterator[list[Utterance]]:
         """Plans of training batches without end: pools of the mixture, bucketed by length.
 
-        A batch holds at most `batch_seconds` of padded audio. The sequence depends on the arguments
-        alone, so a resumed run skips what it has seen.
+        A batch holds at most `batch_seconds` of padded audio. Over the first `curriculum` batches
+        compositions grow from the fewest words to all lengths. The sequence depends on the
+        arguments alone, so a resumed run skips what it has seen.
         """
         tasks = list(mixture)
         if unknown := [t for t in tasks if t not in TASKS]:
@@ -269,17 +283,20 @@ class Composer:
         shares = np.array([mixture[t] for t in tasks]) / sum(mixture.values())
         sentences = {t: self.of(t, "train") for t in tasks if t not in COMPOSED}
         budget = batch_seconds / self.frame
-        rng = np.random.default_rng(seed)
+        rng, drawn = np.random.default_rng(seed), 0
         while True:
+            growth = min(1.0, drawn / curriculum) if curriculum else 1.0
             pool = []
             for task in rng.choice(len(tasks), size=POOL, p=shares):
                 task = tasks[task]
                 if task in COMPOSED:
-                    pool.append(self.compose(task, "train", rng, augment=True))
+                    pool.append(self.compose(task, "train", rng, True, growth))
                 else:
                     index = sentences[task][rng.integers(len(sentences[task]))]
                     pool.append(self.recorded(task, index, rng, augment=True))
-            yield from shuffled(bucketed(pool, budget), rng)
+            batches = bucketed(pool, budget)
+            drawn += len(batches)
+            yield from shuffled(batches, rng)
 
 
 def bucketed(utterances: Sequence[Utterance], budget: float) -> list[list[Utterance]]:

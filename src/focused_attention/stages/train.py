@@ -14,16 +14,23 @@ from focused_attention.training.loop import train
 
 def main(argv: list[str] | None = None) -> None:
     work = session.begin(__doc__, argv)
-    params, model = work.params, work.model
-    settings = json.dumps(work.settings(), sort_keys=True)
-    fingerprint = hashlib.sha256(settings.encode()).hexdigest()
+    params, model, composer = work.params, work.model, work.composer
+    settings = params.train
+    decisive = json.dumps(work.settings(), sort_keys=True)
+    fingerprint = hashlib.sha256(decisive.encode()).hexdigest()
     state = CHECKPOINTS / params.profile / f"{work.run}.safetensors"
     began = time.perf_counter()
     history = train(
         model,
-        work.composer,
-        params.train,
-        seed=work.seed,
+        composer,
+        settings,
+        plans=composer.training(
+            settings.mixture, settings.batch_seconds, work.seed, settings.curriculum
+        ),
+        dev={
+            task: composer.evaluation(task, "dev", settings.dev_utterances)
+            for task in settings.mixture
+        },
         hardware=work.hardware,
         path=state,
         fingerprint=fingerprint,
@@ -40,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         folder / f"{work.run}.json",
         work.provenance("train")
         | {
-            "steps": params.train.steps,
+            "steps": settings.steps,
             "parameters": sum(p.numel() for p in model.parameters()),
             "trained": history.trained,
             "fingerprint": fingerprint,

@@ -4,8 +4,10 @@ import json
 import math
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from focused_attention.errors import UserError
 from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.models import SpeechModel
 from focused_attention.params import Train
-from focused_attention.tasks import Batch, Composer, bucketed
+from focused_attention.tasks import Batch, Composer, Utterance, bucketed
 from focused_attention.training import device, state
 from focused_attention.training.data import prefetched
 
@@ -90,7 +92,8 @@ def train(
     composer: Composer,
     params: Train,
     *,
-    seed: int,
+    plans: Iterator[list[Utterance]],
+    dev: dict[str, list[Utterance]],
     hardware: torch.device,
     path: Path,
     fingerprint: str,
@@ -98,6 +101,8 @@ def train(
     label: str,
 ) -> History:
     """Train `model` in place and return its history.
+
+    `plans` are the training batches from the first step on, `dev` the dev utterances by task.
 
     The state is saved at `path` every `checkpoint_every` steps and taken up again if it belongs to
     the same `fingerprint`; a run that was killed ends with the same bytes as one that was not. The
@@ -115,13 +120,16 @@ def train(
     if done:
         history = History(**json.loads(done["history"]))
     first = int(done["step"]) + 1 if done else 1
-    dev = {task: dev_batches(composer, task, params) for task in params.mixture}
-    plans = islice(composer.training(params.mixture, params.batch_seconds, seed), first - 1, None)
+    budget = params.batch_seconds / composer.frame
+    assessed = {
+        task: [composer.batch(group) for group in bucketed(utterances, budget)]
+        for task, utterances in dev.items()
+    }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a" if done else "w", encoding="utf-8") as lines:
         bar = progress(params.steps, first - 1, label)
         window: list[dict] = []
-        batches = prefetched(plans, composer.batch)
+        batches = prefetched(islice(plans, first - 1, None), composer.batch)
         tick = time.perf_counter()
         for step in range(first, params.steps + 1):
             batch = next(batches).to(hardware)
@@ -157,7 +165,7 @@ def train(
                 bar.set_postfix(loss=f"{means['loss']:.3f}")
                 window = []
             if step % params.dev_every == 0 or step == params.steps:
-                for task, batches_of_task in dev.items():
+                for task, batches_of_task in assessed.items():
                     history.dev.append({"step": step, "task": task} | assess(
                         model, composer, batches_of_task, params, hardware
                     ))  # fmt: skip
@@ -190,13 +198,6 @@ def focus(model: SpeechModel, heads: list[dict]) -> dict[str, float]:
 
 def mean(values: list[float]) -> float:
     return sum(values) / len(values)
-
-
-def dev_batches(composer: Composer, task: str, params: Train) -> list[Batch]:
-    """The task's dev utterances, rendered once."""
-    utterances = composer.evaluation(task, "dev", params.dev_utterances)
-    budget = params.batch_seconds / composer.frame
-    return [composer.batch(group) for group in bucketed(utterances, budget)]
 
 
 @torch.no_grad()
@@ -234,16 +235,25 @@ def transcribe(
 ) -> list[str]:
     """The texts a model hears in a batch, greedily or by beam search."""
     tokenizer = composer.store.tokenizer
-    prompts = torch.tensor([tokenizer.prefix(u.language, u.prompt) for u in batch.utterances])
     options = {"eot": tokenizer.eot, "max_tokens": max_tokens}
+    search = partial(decoding.beam, width=beam) if beam > 1 else decoding.greedy
+    prefixes = [composer.prefix(u) for u in batch.utterances]
+    texts = [""] * len(prefixes)
     with torch.inference_mode(), device.autocast(hardware):
-        encoded = model.encoder(batch.features, batch.frames)
-        arguments = (model.decoder, encoded.audio, encoded.mask, prompts.to(hardware))
-        if beam > 1:
-            found = decoding.beam(*arguments, width=beam, **options)
-        else:
-            found = decoding.greedy(*arguments, **options)
-    return [tokenizer.decode(hypothesis.tokens) for hypothesis in found]
+        audio, mask, *_ = model.encoder(batch.features, batch.frames)
+        for length in dict.fromkeys(map(len, prefixes)):  # prompts that are searched together
+            rows = [b for b, prefix in enumerate(prefixes) if len(prefix) == length]
+            prompts = torch.tensor([prefixes[b] for b in rows], device=hardware)
+            found = search(
+                model.decoder,
+                audio[rows],
+                mask[rows] if mask is not None else None,
+                prompts,
+                **options,
+            )
+            for b, hypothesis in zip(rows, found, strict=True):
+                texts[b] = tokenizer.decode(hypothesis.tokens)
+    return texts
 
 
 def progress(total: int, initial: int, label: str):
