@@ -76,6 +76,16 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Haystack:
+    """Fewest and most of each in a training utterance."""
+
+    pairs: list[int]  # recall: of a key and a value
+    words: list[int]  # recall: to be passed over
+    digits: list[int]  # spot
+    prompts: list[int]  # spot: to be passed over
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate:
     utterances: dict[str, int]
     beam: int

@@ -160,7 +160,9 @@ class Composer:
         gap = round(self.params.gap[0] / self.frame)
         return self.vary(task, r.id, r.language, text, tokens, (index,), (gap, gap), rng, augment)
 
-    def vary(self, task, id, language, text, tokens, chosen, gaps, rng, augment) -> Utterance:
+    def vary(
+        self, task, id, language, text, tokens, chosen, gaps, rng, augment, **prompt
+    ) -> Utterance:
         """Draw the augmentation: speed, gain and, for half of the utterances, white noise."""
         # drawn always, so that the random stream does not depend on `augment`
         speed = int(rng.integers(len(self.store.meta.speeds)))
@@ -172,7 +174,7 @@ class Composer:
         frames = sum(self.store.recordings[i].frames[speed] for i in chosen) + sum(gaps)
         return Utterance(
             task, id, language, text, tuple(tokens), chosen, gaps, speed, gain,
-            noise if noisy else None, offset, frames,
+            noise if noisy else None, offset, frames, **prompt,
         )  # fmt: skip
 
     def words(self, utterance: Utterance) -> list[Word]:

@@ -16,6 +16,7 @@ ARMS = {"whisper": 16, "echo": 8, "whisper-8": 8, "echo-16": 16}
 FOCUSED = {"echo-16": 0.02}  # arms whose step log has spans, and the norm of their gradient
 LENGTHS = (500, 1500, 3000, 6000, 12000)
 TASKS = ("digits", "words", "transcribe")
+PLAIN = {"whisper": "whisper", "echo": "rotary"}  # the mechanism of a model's own arms
 
 
 def write_results(root: Path) -> None:
@@ -68,7 +69,8 @@ def write_results(root: Path) -> None:
     pd.DataFrame(
         [
             {"arm": arm, "model": arm.split("-")[0], "heads": heads}
-            | {"encoder": arm.split("-")[0], "decoder": arm.split("-")[0], "cross": "whisper"}
+            | dict.fromkeys(("encoder", "decoder"), PLAIN[arm.split("-")[0]])
+            | {"cross": "whisper"}
             | {"focus": "", "parameters": 700000 + heads, "ratio": 1.0}
             for arm, heads in ARMS.items()
         ]

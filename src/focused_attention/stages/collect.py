@@ -81,20 +81,25 @@ def error_table(params: Params, gathered: dict) -> list[dict]:
 
 
 def pair_table(params: Params, gathered: dict) -> list[dict]:
-    """The word error rate of every arm less the baseline's, on the same utterances."""
+    """The word error rate of every arm less a baseline's, on the same utterances.
+
+    The baselines are Whisper and the plain arm of the arm's own model.
+    """
     options = {"resamples": params.collect.resamples, "confidence": params.collect.confidence}
     rows = []
     for (arm, task, language, decoder), hypotheses in gathered.items():
-        if arm == BASELINE or (BASELINE, task, language, decoder) not in gathered:
-            continue
-        base, units = gathered[BASELINE, task, language, decoder].counts("wer")
-        errors, _ = hypotheses.counts("wer")
-        low, high = difference_interval(errors, base, units, **options)
-        difference = float(errors.mean(axis=0).sum() - base.mean(axis=0).sum()) / int(units.sum())
-        rows.append(
-            {"arm": arm, "baseline": BASELINE, "task": task, "language": language}
-            | {"decoding": decoder, "difference": difference, "low": low, "high": high}
-        )
+        errors, units = hypotheses.counts("wer")
+        for baseline in dict.fromkeys((BASELINE, params.arm(arm).model)):
+            if baseline == arm or (baseline, task, language, decoder) not in gathered:
+                continue
+            base, _ = gathered[baseline, task, language, decoder].counts("wer")
+            low, high = difference_interval(errors, base, units, **options)
+            change = errors.mean(axis=0).sum() - base.mean(axis=0).sum()
+            rows.append(
+                {"arm": arm, "baseline": baseline, "task": task, "language": language}
+                | {"decoding": decoder, "difference": float(change) / int(units.sum())}
+                | {"low": low, "high": high}
+            )
     return rows
 
 

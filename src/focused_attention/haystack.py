@@ -1,0 +1,150 @@
+"""Needles in haystacks of speech: tasks in which most of what is said must be passed over.
+
+    recall   |may|four| |pound| |june|two| |hello| |march|nine|      asked "june":  "two march nine"
+    spot     |please enter| |seven| |your call is important| |one|   "seven one"
+
+`recall` holds pairs of a key (a weekday or a month) and a value (a digit), with other words between
+the pairs; the prompt ends with a key, and the answer is everything of a pair from its value on.
+`spot` holds digits among whole prompts; the answer is the digits. What is to be passed over
+is never written: neither by the decoder nor in the transcript for CTC.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from focused_attention.params import Haystack
+from focused_attention.tasks import DIGITS, Composer, Utterance, bucketed, shuffled, split_of
+
+TASKS = ("recall", "spot")
+POOL = 512  # utterances that are sorted by length together
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december",
+)  # fmt: skip
+KEYS = frozenset(WEEKDAYS + MONTHS)
+
+
+class HaystackComposer:
+    """Plans utterances of `recall` and `spot`; `composer` renders them."""
+
+    def __init__(self, composer: Composer, params: Haystack):
+        self.composer, self.params = composer, params
+        recordings = composer.store.recordings
+        words = composer.lexicon["words"]
+        self.keys: dict[str, list[int]] = {}  # recordings of every key
+        for i in words:
+            if recordings[i].text in KEYS:
+                self.keys.setdefault(recordings[i].text, []).append(i)
+        self.values = composer.lexicon["digits"]
+        self.hay = [i for i in words if recordings[i].text not in KEYS | DIGITS]
+        self.prompts = {
+            split: [
+                i
+                for i in composer.of("transcribe", split)
+                if not DIGITS & set(recordings[i].text.split())
+            ]
+            for split in ("train", "dev", "test")
+        }
+
+    def recall(
+        self, split: str, rng: np.random.Generator, pairs: int, hay: int, augment: bool
+    ) -> Utterance:
+        """`pairs` pairs with `hay` words before, between and after them."""
+        recordings = self.composer.store.recordings
+        while True:
+            names = rng.permutation(sorted(self.keys))[:pairs]
+            needles = [
+                i
+                for name in names
+                for i in (rng.choice(self.keys[str(name)]), rng.choice(self.values))
+            ]
+            if split_of(self.text(needles), self.composer.dev, self.composer.test) == split:
+                break
+        places = rng.integers(pairs + 1, size=hay)  # of every word: before which pair
+        chosen: list[int] = []
+        for pair in range(pairs + 1):
+            chosen += [int(rng.choice(self.hay)) for _ in range((places == pair).sum())]
+            chosen += [int(i) for i in needles[2 * pair : 2 * pair + 2]]
+        asked = 2 * int(rng.integers(pairs))
+        return self.utterance(
+            "recall", needles, needles[asked + 1 :], chosen, rng, augment,
+            query=recordings[needles[asked]].tokens,
+        )  # fmt: skip
+
+    def spot(
+        self, split: str, rng: np.random.Generator, digits: int, prompts: int, augment: bool
+    ) -> Utterance:
+        """`digits` digits with `prompts` whole prompts before, between and after them."""
+        while True:
+            needles = [int(i) for i in rng.choice(self.values, size=digits)]
+            if split_of(self.text(needles), self.composer.dev, self.composer.test) == split:
+                break
+        places = rng.integers(digits + 1, size=prompts)
+        chosen: list[int] = []
+        for place in range(digits + 1):
+            chosen += [int(i) for i in rng.choice(self.prompts[split], (places == place).sum())]
+            chosen += needles[place : place + 1]
+        return self.utterance("spot", needles, needles, chosen, rng, augment)
+
+    def text(self, recordings: list[int]) -> str:
+        return " ".join(self.composer.store.recordings[i].text for i in recordings)
+
+    def utterance(self, task, needles, answer, chosen, rng, augment, query=()) -> Utterance:
+        composer = self.composer
+        recordings = composer.store.recordings
+        gaps = rng.uniform(*composer.params.gap, size=len(chosen) + 1) / composer.frame
+        return composer.vary(
+            task,
+            f"{self.text(chosen)} → {self.text(answer)}",
+            composer.params.language,
+            self.text(answer),
+            [t for i in answer for t in recordings[i].tokens],
+            tuple(chosen),
+            tuple(round(gap) for gap in gaps),
+            rng,
+            augment,
+            query=tuple(query),
+            heard=tuple(t for i in needles for t in recordings[i].tokens),
+        )
+
+    def training(
+        self, mixture: dict[str, float], batch_seconds: float, seed: int, curriculum: int = 0
+    ) -> Iterator[list[Utterance]]:
+        """Plans of training batches without end, as `Composer.training` makes them.
+
+        Over the first `curriculum` batches the most needles and the most hay grow from the fewest.
+        """
+        rng, drawn = np.random.default_rng(seed), 0
+        shares = np.array([mixture[task] for task in mixture]) / sum(mixture.values())
+        while True:
+            growth = min(1.0, drawn / curriculum) if curriculum else 1.0
+            pool = [
+                self.draw(str(task), "train", rng, growth)
+                for task in rng.choice(list(mixture), size=POOL, p=shares)
+            ]
+            batches = bucketed(pool, batch_seconds / self.composer.frame)
+            drawn += len(batches)
+            yield from shuffled(batches, rng)
+
+    def draw(self, task: str, split: str, rng: np.random.Generator, growth: float) -> Utterance:
+        """A training utterance of `task`, of the sizes that `growth` allows."""
+        params = self.params
+        needles, hay = (
+            (params.pairs, params.words) if task == "recall" else (params.digits, params.prompts)
+        )
+        sizes = (
+            int(rng.integers(low, low + np.ceil(growth * (high - low)) + 1))
+            for low, high in (needles, hay)
+        )
+        return getattr(self, task)(split, rng, *sizes, augment=True)
+
+    def evaluation(
+        self, task: str, split: str, needles: int, hay: int, limit: int
+    ) -> list[Utterance]:
+        """`limit` utterances of one size: always the same, unaugmented."""
+        rng = np.random.default_rng(
+            [len(TASKS) + TASKS.index(task), ("dev", "test").index(split), needles, hay]
+        )
+        return [getattr(self, task)(split, rng, needles, hay, augment=False) for _ in range(limit)]
