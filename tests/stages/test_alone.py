@@ -52,7 +52,7 @@ def test_train_and_evaluate_need_pytorch_numpy_and_pyyaml_alone(machine):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert (machine / "runs/alone/tiny-1.safetensors").exists()
+    assert (machine / "runs/alone/train/tiny-1.safetensors").exists()
     assert (machine / "results/alone/evaluate/tiny-1.csv").exists()
 
 

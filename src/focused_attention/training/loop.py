@@ -112,7 +112,7 @@ def train(
     """
     if params.checkpoint_every % params.log_every or params.dev_every % params.log_every:
         raise UserError(
-            "params.yaml: train: checkpoint_every and dev_every must be multiples of log_every"
+            "params.yaml: checkpoint_every and dev_every must be multiples of log_every"
         )
     model.to(hardware).train()
     optim = optimiser(model, params)
@@ -149,8 +149,8 @@ def train(
             row = {name: float(value.detach()) for name, value in parts.items()}
             if not math.isfinite(row["loss"]):
                 raise UserError(
-                    f"{label}: the loss is {row['loss']} at step {step}; lower "
-                    "train.learning_rate or train.clip in params.yaml"
+                    f"{label}: the loss is {row['loss']} at step {step}; lower learning_rate "
+                    "or clip in params.yaml"
                 )
             row |= {"lr": rate, "grad_norm": float(norm)}
             window.append(row)
@@ -208,9 +208,10 @@ def assess(
     params: Train,
     hardware: torch.device,
 ) -> dict[str, float]:
-    """Cross-entropy (without smoothing) and greedy word error rate on dev batches."""
+    """What a model makes of dev batches: cross-entropy without smoothing, and by greedy decoding
+    the word error rate and the share of utterances whose first word is right."""
     model.eval()
-    total, tokens, counts = 0.0, 0, []
+    total, tokens, counts, first = 0.0, 0, [], []
     for batch in batches:
         batch = batch.to(hardware)
         with device.autocast(hardware):
@@ -221,8 +222,16 @@ def assess(
         counts += [
             word_errors(u.text, h) for u, h in zip(batch.utterances, hypotheses, strict=True)
         ]
+        first += [
+            u.text.split()[:1] == h.split()[:1]
+            for u, h in zip(batch.utterances, hypotheses, strict=True)
+        ]
     model.train()
-    return {"loss": total / max(1, tokens), "wer": error_rate(counts)}
+    return {
+        "loss": total / max(1, tokens),
+        "wer": error_rate(counts),
+        "first_word": mean(first),
+    }
 
 
 def transcribe(

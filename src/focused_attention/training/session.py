@@ -1,14 +1,19 @@
-"""What every stage that runs a model begins with: its arm, the data, the hardware, the model."""
+"""What every stage that runs a model begins with: its arm, the data, the hardware, the model.
+
+Arms are trained for a study: `train` is the recognition of speech, whose section of params.yaml,
+runs and results have that name.
+"""
 
 import argparse
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
-from focused_attention.params import Params, load
+from focused_attention.params import Params, Train, load
 from focused_attention.paths import FEATURES, RUNS
 from focused_attention.store import FeatureStore
 from focused_attention.tasks import Composer
@@ -18,8 +23,9 @@ from focused_attention.training.arms import build_model, resolve
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """One arm with one seed."""
+    """One arm with one seed in one study."""
 
+    study: str  # section of params.yaml
     params: Params
     arm: dict  # resolved
     seed: int
@@ -33,9 +39,18 @@ class Session:
         return f"{self.arm['arm']}-{self.seed}"
 
     @property
-    def weights(self):
+    def training(self) -> Train:
+        """How the arms of the study are trained."""
+        return getattr(self.params, self.study)
+
+    def file(self, folder: Path, ending: str) -> Path:
+        """The run's file with this ending in `folder`, one of paths.py."""
+        return folder / self.params.profile / self.study / f"{self.run}{ending}"
+
+    @property
+    def weights(self) -> Path:
         """Where the trained weights are."""
-        return RUNS / self.params.profile / f"{self.run}.safetensors"
+        return self.file(RUNS, ".safetensors")
 
     def provenance(self, split: str) -> dict:
         """What stands beside every number of this run."""
@@ -50,7 +65,7 @@ class Session:
     def settings(self) -> dict:
         """Everything that decides the trained weights, as plain data."""
         values = dataclasses.asdict(self.params)
-        train = {k: v for k, v in values["train"].items() if k not in ("arms", "seeds")}
+        train = {k: v for k, v in values[self.study].items() if k not in ("arms", "seeds")}
         data = {name: values[name] for name in ("fetch", "prepare")}
         return {
             "arm": self.arm,
@@ -76,7 +91,7 @@ class Session:
         return self.model.to(self.hardware).eval()
 
 
-def begin(description: str | None, argv: list[str] | None = None) -> Session:
+def begin(description: str | None, argv: list[str] | None, study: str = "train") -> Session:
     """Open the session that a stage's command line `ARM [--seed N]` asks for."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("arm", help="a row of `arms:` in params.yaml")
@@ -89,6 +104,7 @@ def begin(description: str | None, argv: list[str] | None = None) -> Session:
     hardware = device.prepare(params.threads)
     torch.manual_seed(args.seed)
     return Session(
+        study=study,
         params=params,
         arm=arm,
         seed=args.seed,

@@ -1,0 +1,51 @@
+"""Train the arm of a session and leave its weights, curves and provenance behind."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+
+from focused_attention import results
+from focused_attention.paths import CHECKPOINTS, LOGS, RESULTS
+from focused_attention.tasks import Utterance
+from focused_attention.training import checkpoint
+from focused_attention.training.loop import train
+from focused_attention.training.session import Session
+
+
+def fit(work: Session, plans: Iterator[list[Utterance]], dev: dict[str, list[Utterance]]) -> None:
+    """Train on the batches of `plans`, and on the way measure the utterances of `dev`, by task."""
+    decisive = json.dumps(work.settings(), sort_keys=True)
+    fingerprint = hashlib.sha256(decisive.encode()).hexdigest()
+    state = work.file(CHECKPOINTS, ".safetensors")
+    label = f"{work.study} {work.run}"
+    began = time.perf_counter()
+    history = train(
+        work.model,
+        work.composer,
+        work.training,
+        plans=plans,
+        dev=dev,
+        hardware=work.hardware,
+        path=state,
+        fingerprint=fingerprint,
+        log=work.file(LOGS, ".jsonl"),
+        label=label,
+    )
+    logging.info("%s: %.0f s", label, time.perf_counter() - began)
+    weights = {name: tensor.float() for name, tensor in work.model.state_dict().items()}
+    checkpoint.save(work.weights, weights)
+    results.write_csv(work.file(RESULTS, ".csv"), history.steps)
+    results.write_csv(work.file(RESULTS, "-dev.csv"), history.dev)
+    results.write_json(
+        work.file(RESULTS, ".json"),
+        work.provenance("train")
+        | {
+            "steps": work.training.steps,
+            "parameters": sum(p.numel() for p in work.model.parameters()),
+            "trained": history.trained,
+            "fingerprint": fingerprint,
+        },
+    )
+    state.unlink(missing_ok=True)
