@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from focused_attention import attention
+from focused_attention.attention.positions import rotate, rotations
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
@@ -87,3 +88,10 @@ def test_in_cross_attention_it_is_plain():
 def test_an_impossible_setting_is_named(settings, message):
     with pytest.raises(ValueError, match=f"rotary: .*{message}"):
         attention.build("rotary", dims=16, **settings)
+
+
+def test_gradients_of_a_rotation_are_those_of_finite_differences():
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    cos, sin = rotations(torch.arange(5), 4, 100.0)
+    assert torch.autograd.gradcheck(lambda x: rotate(x, cos, sin), x)
+    assert torch.autograd.gradgradcheck(lambda x: rotate(x, cos, sin), x)
