@@ -243,25 +243,33 @@ def transcribe(
     max_tokens: int = 64,
 ) -> list[str]:
     """The texts a model hears in a batch, greedily or by beam search."""
+    with torch.inference_mode(), device.autocast(hardware):
+        audio, mask, *_ = model.encoder(batch.features, batch.frames)
+        return written(model, composer, batch.utterances, audio, mask, beam, max_tokens)
+
+
+def written(
+    model: SpeechModel,
+    composer: Composer,
+    utterances: list[Utterance],
+    audio: Tensor,  # (B, S, D), the encoder's output
+    mask: Tensor | None,  # (B, S)
+    beam: int = 1,
+    max_tokens: int = 64,
+) -> list[str]:
+    """What the decoder writes about each utterance, from its own prompt."""
     tokenizer = composer.store.tokenizer
     options = {"eot": tokenizer.eot, "max_tokens": max_tokens}
     search = partial(decoding.beam, width=beam) if beam > 1 else decoding.greedy
-    prefixes = [composer.prefix(u) for u in batch.utterances]
+    prefixes = [composer.prefix(u) for u in utterances]
     texts = [""] * len(prefixes)
-    with torch.inference_mode(), device.autocast(hardware):
-        audio, mask, *_ = model.encoder(batch.features, batch.frames)
-        for length in dict.fromkeys(map(len, prefixes)):  # prompts that are searched together
-            rows = [b for b, prefix in enumerate(prefixes) if len(prefix) == length]
-            prompts = torch.tensor([prefixes[b] for b in rows], device=hardware)
-            found = search(
-                model.decoder,
-                audio[rows],
-                mask[rows] if mask is not None else None,
-                prompts,
-                **options,
-            )
-            for b, hypothesis in zip(rows, found, strict=True):
-                texts[b] = tokenizer.decode(hypothesis.tokens)
+    for length in dict.fromkeys(map(len, prefixes)):  # prompts that are searched together
+        rows = [b for b, prefix in enumerate(prefixes) if len(prefix) == length]
+        prompts = torch.tensor([prefixes[b] for b in rows], device=audio.device)
+        visible = mask if mask is None else mask[rows]
+        found = search(model.decoder, audio[rows], visible, prompts, **options)
+        for b, hypothesis in zip(rows, found, strict=True):
+            texts[b] = tokenizer.decode(hypothesis.tokens)
     return texts
 
 
