@@ -7,6 +7,7 @@ and wrong is timed. Writes results/benchmark-speech.json.
 
 import argparse
 import dataclasses
+import functools
 import json
 import logging
 import statistics
@@ -24,14 +25,14 @@ from torch.testing import assert_close
 
 from focused_attention import audio, models
 from focused_attention.decoding import greedy
-from focused_attention.params import load
+from focused_attention.params import Train, load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
 from focused_attention.store import FeatureStore
-from focused_attention.tasks import Composer
+from focused_attention.tasks import Batch, Composer
 from focused_attention.training.arms import build_model, resolve
 from focused_attention.training.device import describe
-from focused_attention.training.loop import train
+from focused_attention.training.loop import losses, optimiser, train
 
 THREADS = 2
 OUTPUT = RESULTS / "benchmark-speech.json"
@@ -314,6 +315,36 @@ def waiting(steps: int) -> dict:
     return row(name, waited, taken, "torch", "ms", share, "<= 0.03", share <= 0.03)
 
 
+def arms(rounds: int) -> list[dict]:
+    """Median milliseconds of a training step of every arm, on one batch, in turns."""
+    params, store = load(), FeatureStore.open(FEATURES)
+    composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
+    settings = params.train
+    batch = composer.batch(next(composer.training(settings.mixture, settings.batch_seconds, 1)))
+    steps, taken = {}, {name: [] for name in settings.arms}
+    for name in settings.arms:
+        torch.manual_seed(1)
+        model = build_model(resolve(params, name), store)
+        steps[name] = functools.partial(step, model, optimiser(model, settings), batch, settings)
+    for i in range(rounds + 1):
+        for name, one in steps.items():
+            start = time.perf_counter()
+            one()
+            if i > 0:
+                taken[name].append(time.perf_counter() - start)
+    return [
+        {"arm": name, "training_ms": round(1000 * statistics.median(seconds), 1)}
+        for name, seconds in taken.items()
+    ]
+
+
+def step(model: nn.Module, optim: torch.optim.Optimizer, batch: Batch, params: Train) -> None:
+    optim.zero_grad(set_to_none=True)
+    losses(model, batch, params)["loss"].backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
+    optim.step()
+
+
 def rows(quick: bool) -> list[dict]:
     dims, rounds = (QUICK, 1) if quick else (TINY, 9)
     n_tokens = 4 if quick else 64
@@ -347,9 +378,10 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(THREADS)
     measured = rows(options.quick)
+    of_arms = arms(1 if options.quick else 15) if FEATURES.exists() else []
     if not options.quick:
-        hardware = describe(torch.device("cpu"), THREADS)
-        write_json(OUTPUT, {"hardware": hardware, "torch": torch.__version__, "rows": measured})
+        about = {"hardware": describe(torch.device("cpu"), THREADS), "torch": torch.__version__}
+        write_json(OUTPUT, about | {"rows": measured, "arms": of_arms})
 
 
 if __name__ == "__main__":
