@@ -63,7 +63,7 @@ PILOT = {  # the arms' own size
     "n_audio_ctx": 1500,
     "n_audio_state": 96,
     "n_audio_head": 16,
-    "n_audio_layer": 3,
+    "n_audio_layer": 2,
     "n_vocab": 320,
     "n_text_ctx": 96,
     "n_text_state": 96,
