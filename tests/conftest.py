@@ -1,5 +1,7 @@
 """A feature store small enough to look through, with every digit and some sentences."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -19,11 +21,9 @@ SENTENCES = [f"{a} the {b} please" for a in ("press", "say", "enter") for b in D
 SPEEDS = (1.0, 0.9, 1.1)
 
 
-@pytest.fixture(scope="session")
-def tiny_store(tmp_path_factory) -> FeatureStore:
-    """Random features: 10 digits, 2 other words, 30 sentences of which every fifth is test."""
+def random_store(folder: Path, texts: list[str]) -> FeatureStore:
+    """Random features of the texts; of five sentences one is test, one dev and three are train."""
     rng = np.random.default_rng(0)
-    texts = [*DIGITS, "star", "pound", *SENTENCES]
     tokenizer = Tokenizer.train(texts, kind="words", languages=["en"])
     recordings, features = [], []
     for i, text in enumerate(texts):
@@ -38,10 +38,16 @@ def tiny_store(tmp_path_factory) -> FeatureStore:
             )
         )  # fmt: skip
         features += [rng.uniform(-6, 1, size=(n, 8)).astype(np.float16) for n in frames]
-    folder = tmp_path_factory.mktemp("tiny") / "features"
     meta = Meta(sample_rate=16000, hop=320, n_mels=8, speeds=SPEEDS)
     stores.write(folder, meta, recordings, features, tokenizer)
     return FeatureStore.open(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory) -> FeatureStore:
+    """10 digits, 2 other words, 30 sentences."""
+    texts = [*DIGITS, "star", "pound", *SENTENCES]
+    return random_store(tmp_path_factory.mktemp("tiny") / "features", texts)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,19 @@ is never written: neither by the decoder nor in the transcript for CTC.
 from collections.abc import Iterator
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from focused_attention.params import Haystack
-from focused_attention.tasks import DIGITS, Composer, Utterance, bucketed, shuffled, split_of
+from focused_attention.tasks import (
+    DIGITS,
+    Batch,
+    Composer,
+    Utterance,
+    bucketed,
+    shuffled,
+    split_of,
+)
 
 TASKS = ("recall", "spot")
 POOL = 512  # utterances that are sorted by length together
@@ -87,6 +97,26 @@ class HaystackComposer:
             chosen += [int(i) for i in rng.choice(self.prompts[split], (places == place).sum())]
             chosen += needles[place : place + 1]
         return self.utterance("spot", needles, needles, chosen, rng, augment)
+
+    def sources(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Where what each decoder position must write next is said: start and end, (B, L) each.
+
+        In feature frames, not a number where nothing that is said must be written.
+        """
+        recordings = self.composer.store.recordings
+        start, end = (torch.full(batch.targets.shape, torch.nan) for _ in range(2))
+        for b, u in enumerate(batch.utterances):
+            said = [
+                (word, len(recordings[i].tokens))
+                for word, i in zip(self.composer.words(u), u.recordings, strict=True)
+                if word.text in KEYS | DIGITS
+            ]
+            position = len(self.composer.prefix(u)) - 1
+            for word, n in said[-len(u.text.split()) :]:
+                start[b, position : position + n] = word.start
+                end[b, position : position + n] = word.end
+                position += n
+        return start, end
 
     def text(self, recordings: list[int]) -> str:
         return " ".join(self.composer.store.recordings[i].text for i in recordings)

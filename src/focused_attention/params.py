@@ -86,6 +86,39 @@ class Haystack:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """Sizes of the haystacks that are searched, and the temperatures at which they are."""
+
+    pairs: int
+    words: list[int]
+    digits: int
+    prompts: list[int]
+    temperatures: list[float]
+    utterances: int  # of every size
+    batch_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entropy:
+    pairs: int
+    words: list[int]
+    temperatures: list[float]
+    utterances: int
+    batch_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prune:
+    pairs: int
+    words: list[int]
+    temperatures: list[float]
+    slots: list[str]
+    top_k: list[int]
+    utterances: int
+    batch_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate:
     utterances: dict[str, int]
     beam: int
@@ -122,6 +155,11 @@ class Params:
     model: Model
     train: Train
     evaluate: Evaluate
+    haystack: Haystack
+    seek: Train
+    sweep: Sweep
+    entropy: Entropy
+    prune: Prune
     collect: Collect
     check: dict[str, float]  # tolerance of every number in a results file
     arms: dict[str, Arm]
@@ -139,7 +177,7 @@ class Params:
 def load(path: Path = PARAMS) -> Params:
     """Read and check params.yaml. Raises UserError naming the file and the key."""
     params = _build(Params, read(path), str(path), "")
-    for name in params.train.arms:
+    for name in params.train.arms + params.seek.arms:
         params.arm(name)
     return params
 

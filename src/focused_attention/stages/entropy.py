@@ -1,0 +1,67 @@
+"""Stage entropy: how sharp a trained arm's attention is in haystacks, and where it looks.
+
+Attention maps are measured batch by batch and dropped: what is kept are sums per layer and head.
+"""
+
+import torch
+
+from focused_attention import results
+from focused_attention.analysis.interventions import temperature
+from focused_attention.errors import run
+from focused_attention.haystack import HaystackComposer
+from focused_attention.metrics.alignment import Alignment
+from focused_attention.metrics.sharpness import Sharpness
+from focused_attention.paths import RESULTS
+from focused_attention.tasks import Utterance, bucketed
+from focused_attention.training import device, session
+
+
+def main(argv: list[str] | None = None) -> None:
+    work = session.begin(__doc__, argv, study="seek")
+    params, composer = work.params.entropy, work.composer
+    model, haystacks = work.trained(), HaystackComposer(composer, work.params.haystack)
+    rows = []
+    for hay in params.words:
+        utterances = haystacks.evaluation("recall", "test", params.pairs, hay, params.utterances)
+        seconds = sum(u.frames for u in utterances) / len(utterances) * composer.frame
+        for value in params.temperatures:
+            with temperature(model, value, "encoder", "cross"):
+                measured = measure(work, model, haystacks, utterances)
+            about = {"needles": params.pairs, "hay": hay, "seconds": round(seconds, 3)}
+            rows += [about | {"temperature": value} | row for row in measured]
+    results.write_csv(RESULTS / work.params.profile / "entropy" / f"{work.run}.csv", rows)
+
+
+@torch.inference_mode()
+def measure(
+    work: session.Session, model, haystacks: HaystackComposer, utterances: list[Utterance]
+) -> list[dict]:
+    """A row for every slot, layer, head and metric."""
+    composer, layers = work.composer, {}
+    position = composer.frame * model.downsampling  # seconds
+    for group in bucketed(utterances, work.params.entropy.batch_seconds / composer.frame):
+        batch = composer.batch(group).to(work.hardware)
+        start, end = (
+            edge.to(work.hardware) / model.downsampling for edge in haystacks.sources(batch)
+        )
+        with device.autocast(work.hardware):
+            output = model(batch.features, batch.tokens, batch.frames, need_weights=True)
+        for layer, weights in enumerate(output.encoder_weights):
+            sharpness = layers.setdefault(("encoder", layer), Sharpness(self_attention=True))
+            sharpness.update(weights, output.mask, output.mask)
+        asked = batch.targets != -100
+        for layer, weights in enumerate(output.weights):
+            layers.setdefault(("cross", layer), Sharpness()).update(weights, asked, output.mask)
+            alignment = layers.setdefault(
+                ("cross alignment", layer), Alignment(seconds_per_position=position)
+            )
+            alignment.update(weights, start, end)
+    return [
+        {"slot": slot.removesuffix(" alignment"), "layer": layer} | row
+        for (slot, layer), measured in layers.items()
+        for row in measured.rows()
+    ]
+
+
+if __name__ == "__main__":
+    run(main)

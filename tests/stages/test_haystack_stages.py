@@ -1,0 +1,106 @@
+"""seek, sweep, entropy and prune on a tiny arm: what they write, and that it agrees with itself."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from focused_attention.haystack import KEYS
+from focused_attention.params import overlay
+from focused_attention.stages import entropy, prune, seek, sweep
+from focused_attention.tasks import DIGITS
+from tests.conftest import random_store
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"pairs": 2, "utterances": 6, "batch_seconds": 10.0, "words": [0, 3]}
+SMALL = {
+    "profile": "tiny",
+    "model": {"width": 16, "encoder_layers": 2, "decoder_layers": 1},
+    "tasks": {"max_seconds": 2.0},
+    "haystack": {"pairs": [1, 2], "words": [0, 2], "digits": [1, 2], "prompts": [0, 1]},
+    "seek": {
+        "arms": ["tiny"], "seeds": [1], "steps": 4, "batch_seconds": 6.0, "warmup": 2,
+        "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
+    },
+    "sweep": SIZES | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0]},
+    "entropy": SIZES | {"temperatures": [1.0, 1e6]},
+    "prune": SIZES | {"temperatures": [1.0], "slots": ["cross"], "top_k": [1, 1000]},
+    "train": {"arms": ["tiny"]},
+    "arms": {"tiny": {"model": "echo", "heads": 2, "focus_blocks": 1}},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the four stages have run."""
+    folder = tmp_path_factory.mktemp("study")
+    prompts = [f"{a} {b} please" for a in ("press", "say", "hold") for b in ("it", "on", "this")]
+    random_store(folder / "features", [*sorted(KEYS), *sorted(DIGITS), "star", "pound", *prompts])
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (folder / "params.yaml").write_text(yaml.safe_dump(overlay(params, SMALL)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in (seek, sweep, entropy, prune):
+            stage.main(["tiny", "--seed", "1"])
+    return folder
+
+
+def rows(folder, name):
+    with (folder / "results/tiny" / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_seek_leaves_weights_and_curves(folder):
+    assert (folder / "runs/tiny/seek/tiny-1.safetensors").exists()
+    assert {row["task"] for row in rows(folder, "seek/tiny-1-dev.csv")} == {"recall", "spot"}
+
+
+def test_a_sweep_has_every_cell_once_and_slots_agree_at_temperature_one(folder):
+    table = rows(folder, "sweep/tiny-1.csv")
+    cells = [tuple(row[k] for k in ("task", "hay", "slot", "temperature")) for row in table]
+    assert len(set(cells)) == len(cells) == 2 * 2 * 3 * 3
+    assert all(len(row[k]) == 6 for row in table for k in ("asked", "written", "right"))
+    for row in table:
+        assert all(
+            r <= min(a, w)
+            for r, a, w in zip(row["right"], row["asked"], row["written"], strict=True)
+        )
+        assert row["task"] == "spot" or row["asked"] == row["written"] == "111111"
+    plain = [row for row in table if float(row["temperature"]) == 1]
+    assert len(plain) == 2 * 2 * 3
+    for task in ("recall", "spot"):
+        for hay in {row["hay"] for row in plain if row["task"] == task}:
+            same = {row["right"] for row in plain if (row["task"], row["hay"]) == (task, hay)}
+            assert len(same) == 1
+
+
+def test_entropy_is_within_its_bounds_and_a_planted_uniform_model_is_found(folder):
+    table = rows(folder, "entropy/tiny-1.csv")
+    assert {(row["slot"], row["layer"]) for row in table} == {
+        ("encoder", "0"), ("encoder", "1"), ("cross", "0"),
+    }  # fmt: skip
+    relative = [row for row in table if row["metric"] == "normalised_entropy"]
+    assert all(0 <= float(row["mean"]) <= 1 for row in relative)
+    hot = [row for row in table if float(row["temperature"]) > 1]
+    assert all(float(row["mean"]) == 1 for row in hot if row["metric"] == "collapsed")
+    assert {row["metric"] for row in table if row["slot"] == "cross"} >= {
+        "segment_mass",
+        "retrieved",
+    }
+
+
+def test_pruning_nothing_is_the_plain_answer(folder):
+    table = rows(folder, "prune/tiny-1.csv")
+    for hay in ("0", "3"):
+        kept = {
+            row["top_k"]: row["right"]
+            for row in table
+            if (row["hay"], row["int8"]) == (hay, "False")
+        }
+        assert kept["1000"] == kept[""]
+        swept = [
+            row["right"] for row in rows(folder, "sweep/tiny-1.csv")
+            if (row["task"], row["hay"]) == ("recall", hay) and float(row["temperature"]) == 1
+        ]  # fmt: skip
+        assert set(swept) == {kept[""]}
