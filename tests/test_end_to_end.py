@@ -64,7 +64,7 @@ def test_every_stage_made_what_it_should(reproduced):
     summary = json.loads((results / "summary.json").read_text())
     assert summary["profile"] == "smoke"
     for arm in ("whisper", "echo"):
-        assert (reproduced / "runs" / "smoke" / f"{arm}-1.safetensors").exists()
+        assert (reproduced / "runs" / "smoke" / "train" / f"{arm}-1.safetensors").exists()
         assert summary[f"{arm}_digits_greedy_wer"] >= 0
         assert (results / "evaluate" / f"{arm}-1.csv").read_text().count("\n") > 12
     for name in ("01-data", "02-pilot", "03-runtime"):
