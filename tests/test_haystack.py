@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from focused_attention.errors import UserError
 from focused_attention.haystack import KEYS, HaystackComposer
 from focused_attention.params import Haystack
 from focused_attention.tasks import DIGITS, Composer, split_of
@@ -98,3 +99,9 @@ def test_sources_are_where_the_answer_is_said(haystacks):
         assert set(zip(start[b][placed].tolist(), end[b][placed].tolist(), strict=True)) <= words
     assert (end[~start.isnan()] > start[~start.isnan()]).all()
     assert torch.equal(start.isnan(), end.isnan())
+
+
+def test_needles_that_no_draw_can_be_are_an_error(haystacks):
+    rng = np.random.default_rng(3)
+    with pytest.raises(UserError, match="none of 1000 draws of 2 words belongs to split 'nowhere'"):
+        haystacks.spot("nowhere", rng, digits=2, prompts=0, augment=False)

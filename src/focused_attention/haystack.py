@@ -9,12 +9,13 @@ the pairs; the prompt ends with a key, and the answer is everything of a pair fr
 is never written: neither by the decoder nor in the transcript for CTC.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from focused_attention.errors import UserError
 from focused_attention.params import Haystack
 from focused_attention.tasks import (
     DIGITS,
@@ -27,6 +28,7 @@ from focused_attention.tasks import (
 )
 
 TASKS = ("recall", "spot")
+TRIES = 1000  # to draw needles of a split
 POOL = 512  # utterances that are sorted by length together
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MONTHS = (
@@ -63,20 +65,18 @@ class HaystackComposer:
     ) -> Utterance:
         """`pairs` pairs with `hay` words before, between and after them."""
         recordings = self.composer.store.recordings
-        while True:
+
+        def draw() -> list[int]:
             names = rng.permutation(sorted(self.keys))[:pairs]
-            needles = [
-                i
-                for name in names
-                for i in (rng.choice(self.keys[str(name)]), rng.choice(self.values))
-            ]
-            if split_of(self.text(needles), self.composer.dev, self.composer.test) == split:
-                break
+            drawn = ((rng.choice(self.keys[str(n)]), rng.choice(self.values)) for n in names)
+            return [int(i) for pair in drawn for i in pair]
+
+        needles = self.of_split(split, draw)
         places = rng.integers(pairs + 1, size=hay)  # of every word: before which pair
         chosen: list[int] = []
         for pair in range(pairs + 1):
             chosen += [int(rng.choice(self.hay)) for _ in range((places == pair).sum())]
-            chosen += [int(i) for i in needles[2 * pair : 2 * pair + 2]]
+            chosen += needles[2 * pair : 2 * pair + 2]
         asked = 2 * int(rng.integers(pairs))
         return self.utterance(
             "recall", needles, needles[asked + 1 :], chosen, rng, augment,
@@ -87,10 +87,9 @@ class HaystackComposer:
         self, split: str, rng: np.random.Generator, digits: int, prompts: int, augment: bool
     ) -> Utterance:
         """`digits` digits with `prompts` whole prompts before, between and after them."""
-        while True:
-            needles = [int(i) for i in rng.choice(self.values, size=digits)]
-            if split_of(self.text(needles), self.composer.dev, self.composer.test) == split:
-                break
+        needles = self.of_split(
+            split, lambda: [int(i) for i in rng.choice(self.values, size=digits)]
+        )
         places = rng.integers(digits + 1, size=prompts)
         chosen: list[int] = []
         for place in range(digits + 1):
@@ -120,6 +119,20 @@ class HaystackComposer:
 
     def text(self, recordings: list[int]) -> str:
         return " ".join(self.composer.store.recordings[i].text for i in recordings)
+
+    def of_split(self, split: str, draw: Callable[[], list[int]]) -> list[int]:
+        """The first needles drawn whose text belongs to `split`.
+
+        Raises UserError if none does, as may be with a single digit: there are only ten.
+        """
+        for _ in range(TRIES):
+            needles = draw()
+            if split_of(self.text(needles), self.composer.dev, self.composer.test) == split:
+                return needles
+        raise UserError(
+            f"params.yaml: haystack: none of {TRIES} draws of {len(needles)} words belongs to "
+            f"split {split!r}; ask for more pairs or digits"
+        )
 
     def utterance(self, task, needles, answer, chosen, rng, augment, query=()) -> Utterance:
         composer = self.composer
