@@ -77,8 +77,10 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Haystack:
-    """Fewest and most of each in a training utterance."""
+    """Fewest and most of each in a training utterance, and how reading comes before seeking."""
 
+    reading: int  # batches of strings before anything is to be found
+    strings: list[int]  # words of a string
     pairs: list[int]  # recall: of a key and a value
     words: list[int]  # recall: to be passed over
     digits: list[int]  # spot
@@ -109,6 +111,7 @@ class Entropy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prune:
+    arms: list[str]
     pairs: int
     words: list[int]
     temperatures: list[float]
@@ -177,7 +180,7 @@ class Params:
 def load(path: Path = PARAMS) -> Params:
     """Read and check params.yaml. Raises UserError naming the file and the key."""
     params = _build(Params, read(path), str(path), "")
-    for name in params.train.arms + params.seek.arms:
+    for name in params.train.arms + params.seek.arms + params.prune.arms:
         params.arm(name)
     return params
 

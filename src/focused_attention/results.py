@@ -48,10 +48,10 @@ def read_json(path: Path) -> dict:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
 
 
-def write_csv(path: Path, rows: Sequence[Mapping]) -> None:
-    """Rows with the same keys as a CSV file with a header."""
+def write_csv(path: Path, rows: Sequence[Mapping], columns: Sequence[str] = ()) -> None:
+    """Rows with the same keys as a CSV file with a header; `columns` where there may be no rows."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(buffer, fieldnames=list(columns or rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rounded(row) for row in rows)
     write_text(path, buffer.getvalue())

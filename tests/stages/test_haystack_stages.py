@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from focused_attention.analysis.answers import scores
 from focused_attention.haystack import KEYS
 from focused_attention.params import overlay
 from focused_attention.stages import entropy, prune, seek, sweep
@@ -25,7 +26,8 @@ SMALL = {
     },
     "sweep": SIZES | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0]},
     "entropy": SIZES | {"temperatures": [1.0, 1e6]},
-    "prune": SIZES | {"temperatures": [1.0], "slots": ["cross"], "top_k": [1, 1000]},
+    "prune": SIZES
+    | {"arms": ["tiny"], "temperatures": [1.0], "slots": ["cross"], "top_k": [1, 1000]},
     "train": {"arms": ["tiny"]},
     "arms": {"tiny": {"model": "echo", "heads": 2, "focus_blocks": 1}},
 }  # fmt: skip
@@ -58,21 +60,28 @@ def test_seek_leaves_weights_and_curves(folder):
 
 def test_a_sweep_has_every_cell_once_and_slots_agree_at_temperature_one(folder):
     table = rows(folder, "sweep/tiny-1.csv")
-    cells = [tuple(row[k] for k in ("task", "hay", "slot", "temperature")) for row in table]
-    assert len(set(cells)) == len(cells) == 2 * 2 * 3 * 3
-    assert all(len(row[k]) == 6 for row in table for k in ("asked", "written", "right"))
+    names = ("split", "answers", "task", "hay", "slot", "temperature")
+    cells = [tuple(row[k] for k in names) for row in table]
+    assert len(set(cells)) == len(cells) == 2 * 2 * 3 * 3 + 2 * 3
     for row in table:
-        assert all(
-            r <= min(a, w)
-            for r, a, w in zip(row["right"], row["asked"], row["written"], strict=True)
-        )
-        assert row["task"] == "spot" or row["asked"] == row["written"] == "111111"
-    plain = [row for row in table if float(row["temperature"]) == 1]
+        right, of = scores(row)
+        assert len(right) == len(of) == 6
+        assert (right <= of).all()
+        assert row["task"] == "spot" or row["asked"] == row["written"] == ""
+    plain = [r for r in table if (r["split"], r["answers"]) == ("test", "own")]
+    plain = [row for row in plain if float(row["temperature"]) == 1]
     assert len(plain) == 2 * 2 * 3
     for task in ("recall", "spot"):
         for hay in {row["hay"] for row in plain if row["task"] == task}:
             same = {row["right"] for row in plain if (row["task"], row["hay"]) == (task, hay)}
             assert len(same) == 1
+
+
+def test_a_sweep_has_dev_and_exchanged_answers_at_the_longest(folder):
+    table = rows(folder, "sweep/tiny-1.csv")
+    others = [r for r in table if (r["split"], r["answers"]) != ("test", "own")]
+    assert {(r["task"], r["hay"], r["slot"]) for r in others} == {("recall", "3", "cross")}
+    assert {(r["split"], r["answers"]) for r in others} == {("dev", "own"), ("test", "another")}
 
 
 def test_entropy_is_within_its_bounds_and_a_planted_uniform_model_is_found(folder):
@@ -102,5 +111,6 @@ def test_pruning_nothing_is_the_plain_answer(folder):
         swept = [
             row["right"] for row in rows(folder, "sweep/tiny-1.csv")
             if (row["task"], row["hay"]) == ("recall", hay) and float(row["temperature"]) == 1
+            and (row["split"], row["answers"]) == ("test", "own")
         ]  # fmt: skip
         assert set(swept) == {kept[""]}

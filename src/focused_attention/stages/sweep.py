@@ -2,13 +2,19 @@
 
 Nothing is trained: temperature is an intervention. Batches are dropped as soon as they are counted,
 so memory does not grow with the sweep.
+
+Beside every size and slot of the test utterances, `recall` at its longest is swept in
+cross-attention on dev utterances, to choose a temperature on, and with every answer exchanged for
+that of another utterance, which no model can know.
 """
+
+import dataclasses
 
 import torch
 from torch import Tensor
 
 from focused_attention import results
-from focused_attention.analysis.answers import Counts, recalled, spotted
+from focused_attention.analysis.answers import Counts, digits, recalled, spotted
 from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
 from focused_attention.haystack import HaystackComposer
@@ -23,32 +29,44 @@ def main(argv: list[str] | None = None) -> None:
     work = session.begin(__doc__, argv, study="seek")
     model, params = work.trained(), work.params.sweep
     haystacks = HaystackComposer(work.composer, work.params.haystack)
+    longest = max(params.words)
+    plan = [("test", "own", "recall", params.pairs, hay, True) for hay in params.words]
+    plan += [("test", "own", "spot", params.digits, hay, True) for hay in params.prompts]
+    plan += [
+        (split, answers, "recall", params.pairs, longest, False)
+        for split, answers in (("dev", "own"), ("test", "another"))
+    ]
     rows = []
-    for task, needles, sizes in (
-        ("recall", params.pairs, params.words),
-        ("spot", params.digits, params.prompts),
-    ):
-        for hay in sizes:
-            utterances = haystacks.evaluation(task, "test", needles, hay, params.utterances)
-            seconds = sum(u.frames for u in utterances) / len(utterances) * work.composer.frame
-            counts = swept(work, model, ANSWERS[task], utterances)
-            for (slot, value), answers in counts.items():
-                rows.append(
-                    {"task": task, "needles": needles, "hay": hay, "seconds": round(seconds, 3)}
-                    | {"slot": slot, "temperature": value, "utterances": len(answers)}
-                    | {
-                        name: "".join(str(getattr(answer, name)) for answer in answers)
-                        for name in ("asked", "written", "right")
-                    }
-                )
+    for split, answers, task, needles, hay, encoder in plan:
+        utterances = haystacks.evaluation(task, split, needles, hay, params.utterances)
+        if answers == "another":
+            utterances = exchanged(utterances)
+        seconds = sum(u.frames for u in utterances) / len(utterances) * work.composer.frame
+        about = {"split": split, "answers": answers, "task": task, "needles": needles, "hay": hay}
+        for (slot, value), counts in swept(work, model, ANSWERS[task], utterances, encoder).items():
+            rows.append(
+                about | {"seconds": round(seconds, 3), "slot": slot, "temperature": value}
+                | {"utterances": len(counts)} | digits(counts, task)
+            )  # fmt: skip
     results.write_csv(RESULTS / work.params.profile / "sweep" / f"{work.run}.csv", rows)
+
+
+def exchanged(utterances: list[Utterance]) -> list[Utterance]:
+    """The utterances as they sound, each with the answer of the next, the last with the first's."""
+    return [
+        dataclasses.replace(u, text=other.text, tokens=other.tokens)
+        for u, other in zip(utterances, utterances[1:] + utterances[:1], strict=True)
+    ]
 
 
 @torch.inference_mode()
 def swept(
-    work: session.Session, model, answer, utterances: list[Utterance]
+    work: session.Session, model, answer, utterances: list[Utterance], encoder: bool
 ) -> dict[tuple[str, float], list[Counts]]:
-    """The answers to every utterance, in their order, for every slot and temperature."""
+    """The answers to every utterance, in their order, for every slot and temperature.
+
+    Without `encoder`, temperature is that of cross-attention alone.
+    """
     params, composer = work.params.sweep, work.composer
     found: dict[tuple[str, float], dict[int, Counts]] = {}
     places = {id(u): i for i, u in enumerate(utterances)}
@@ -63,11 +81,14 @@ def swept(
         with device.autocast(work.hardware):
             plain, mask, *_ = model.encoder(batch.features, batch.frames)
             for value in params.temperatures:
+                with temperature(model, value, "cross"):
+                    note("cross", value, batch, plain, mask)
+                if not encoder:
+                    continue
                 with temperature(model, value, "encoder"):
                     heated = model.encoder(batch.features, batch.frames).audio
                 note("encoder", value, batch, heated, mask)
                 with temperature(model, value, "cross"):
-                    note("cross", value, batch, plain, mask)
                     note("both", value, batch, heated, mask)
     return {cell: [counts[i] for i in sorted(counts)] for cell, counts in found.items()}
 
