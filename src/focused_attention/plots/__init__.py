@@ -4,35 +4,74 @@ A notebook calls `start()`, then one function per figure, then `save(fig, name)`
 paper shows.
 """
 
+from focused_attention.plots.alignment import alignment_heads, alignment_sharpness
 from focused_attention.plots.data import corpus, spectrogram
+from focused_attention.plots.entropy import (
+    entropy_arms,
+    entropy_heads,
+    entropy_length,
+    entropy_training,
+)
 from focused_attention.plots.pilot import curves, error_rates, ratios
+from focused_attention.plots.recall import reach, recall_learning, recall_length
 from focused_attention.plots.runtime import focus, growth, time_and_memory
+from focused_attention.plots.sparsity import sparsity_int8, sparsity_share, sparsity_topk
 from focused_attention.plots.style import (
     MECHANISMS,
     PAGE,
     Style,
     mechanisms,
+    named,
     save,
     start,
     styles,
     theme,
 )
+from focused_attention.plots.temperature import (
+    settings,
+    temperature_accuracy,
+    temperature_arms,
+    temperature_gain,
+    temperature_learned,
+    temperature_optimum,
+)
+from focused_attention.plots.verdicts import verdict
 
 __all__ = [
     "MECHANISMS",
     "PAGE",
     "Style",
+    "alignment_heads",
+    "alignment_sharpness",
     "corpus",
     "curves",
+    "entropy_arms",
+    "entropy_heads",
+    "entropy_length",
+    "entropy_training",
     "error_rates",
     "focus",
     "growth",
     "mechanisms",
+    "named",
     "ratios",
+    "reach",
+    "recall_learning",
+    "recall_length",
     "save",
+    "settings",
+    "sparsity_int8",
+    "sparsity_share",
+    "sparsity_topk",
     "spectrogram",
     "start",
     "styles",
+    "temperature_accuracy",
+    "temperature_arms",
+    "temperature_gain",
+    "temperature_learned",
+    "temperature_optimum",
     "theme",
     "time_and_memory",
+    "verdict",
 ]

@@ -1,6 +1,8 @@
 """The look of every figure: one theme, one colour and one label per arm, the paper's sizes."""
 
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,17 @@ MECHANISMS = {
     "hybrid_published": "hybrid, published",
     "mixture_autoregressive": "mixture",
 }
+# Arms of focused attention are named model-slot-schedule, as in echo-cross-true.
+FOCUSED = re.compile(r"(\w+)-(encoder|cross)-(off|true|false|learned-span|learned|log)(?:-(.+))?")
+SCHEDULES = {  # what they are called, and their colours
+    "off": ("schedule off", BLACK),
+    "true": ("sharpen longer", BLUE),
+    "false": ("sharpen shorter", ORANGE),
+    "learned": ("learned", GREEN),
+    "learned-span": ("learned from span", PURPLE),
+    "log": ("log length", SKY),
+}
+PLACES = {"cross": (0, (5, 1)), "encoder": (0, (2, 1))}  # their dashes
 OTHERS = (GREEN, PURPLE, BLACK)
 DASHES = ("-.", (0, (1, 1)), (0, (6, 2)), (0, (3, 1, 1, 1, 1, 1)))
 SPLITS = {"train": BLUE, "dev": ORANGE, "test": GREEN}
@@ -130,7 +143,7 @@ def styles(arms: pd.DataFrame) -> dict[str, Style]:
     table's order, with dashes that no arm of the paper has.
     """
     looks = {}
-    others = [arm for arm in arms["arm"] if arm not in KNOWN]
+    others = [arm for arm in arms["arm"] if not known(arm)]
     for row in arms.itertuples():
         plain = row.arm in (row.model, f"{row.model}-{row.heads}")
         label = f"{row.model.capitalize()}, {row.heads} heads" if plain else spoken(row.arm)
@@ -140,16 +153,34 @@ def styles(arms: pd.DataFrame) -> dict[str, Style]:
 
 def mechanisms(names: list[str]) -> dict[str, Style]:
     """Label, colour and dash of attention mechanisms, those of the arms that use them."""
-    others = [name for name in names if name not in KNOWN]
+    others = [name for name in names if not known(name)]
     return {
         name: look_of(name, MECHANISMS.get(name, name.replace("_", " ")), others) for name in names
     }
 
 
+def named(arms: Iterable[str]) -> dict[str, Style]:
+    """Label, colour and dash of arms of which nothing but the names is given, as `styles` has them.
+
+    A plain arm is called by its model alone: "echo" -> "Echo".
+    """
+    arms = list(dict.fromkeys(arms))
+    others = [arm for arm in arms if not known(arm)]
+    return {arm: look_of(arm, spoken(arm), others) for arm in arms}
+
+
+def known(name: str) -> tuple | None:
+    """Colour and dash of an arm or mechanism that has a look of its own."""
+    focused = FOCUSED.fullmatch(name)
+    if focused and focused[1] == "echo" and not focused[4]:
+        return SCHEDULES[focused[3]][1], PLACES[focused[2]]
+    return KNOWN.get(name)
+
+
 def look_of(name: str, label: str, others: list[str]) -> Style:
     """The style of an arm or mechanism; `others` are those that have no look of their own."""
-    if name in KNOWN:
-        colour, dash = KNOWN[name]
+    if look := known(name):
+        colour, dash = look
         return Style(label=label, colour=colour, dash=dash)
     turn, index = divmod(others.index(name), len(OTHERS))
     return Style(label=label, colour=OTHERS[index], dash=DASHES[turn % len(DASHES)])
@@ -182,5 +213,12 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
 
 
 def spoken(name: str) -> str:
-    """The label of an arm whose name says it all: "echo-hybrid" -> "Echo hybrid"."""
+    """The label of an arm whose name says it all.
+
+    "echo-hybrid" -> "Echo hybrid", "echo-cross-true" -> "Echo cross, sharpen longer".
+    """
+    if focused := FOCUSED.fullmatch(name):
+        model, slot, schedule, rest = focused.groups()
+        label = f"{model.capitalize()} {slot}, {SCHEDULES[schedule][0]}"
+        return f"{label}, {rest}" if rest else label
     return name.replace("-", " ").capitalize()

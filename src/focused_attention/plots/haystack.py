@@ -1,0 +1,127 @@
+"""What the figures on haystacks share: names, colours of ordered values, axes and intervals."""
+
+from collections.abc import Iterable
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from focused_attention.plots.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, Style
+
+SLOTS = {"encoder": "encoder self-attention", "cross": "cross-attention", "both": "both"}
+SEARCHES = {"recall": "recall", "spot": "spot"}
+OUTCOMES = {"recall": "accuracy (%)", "spot": "F1 (%)"}
+CHANCE = 0.1  # of recall: one of ten digits
+COLLAPSED, ONE_HOT = 0.95, 0.99  # as metrics.sharpness has them, without PyTorch
+
+
+def of_arm(table: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """The rows of one arm. Raises ValueError for an arm that the table does not have."""
+    part = table[table["arm"] == arm]
+    if part.empty and not table.empty:
+        known = ", ".join(dict.fromkeys(table["arm"]))
+        raise ValueError(f"arm: expected one of {known}, given {arm!r}")
+    return part
+
+
+def present(table: pd.DataFrame, column: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that the column holds, in their order; all of them if it holds none."""
+    found = set(table[column])
+    return [name for name in names if name in found] or list(names)
+
+
+def lengths(values: Iterable[float]) -> dict[float, str]:
+    """A colour for every length, dark to light from the shortest to the longest."""
+    values = sorted(set(values))
+    shades = np.linspace(0.0, 0.85, len(values)) if len(values) > 1 else [0.0]
+    return {v: to_hex(mpl.colormaps["viridis"](s)) for v, s in zip(values, shades, strict=True)}
+
+
+def heats(values: Iterable[float]) -> dict[float, str]:
+    """A colour for every temperature: blue below one, black at one, orange above."""
+    values = sorted(set(values))
+    below, above = ([v for v in values if v < 1], [v for v in values if v > 1])
+    return (
+        dict(zip(below, blend(BLUE, SKY, len(below)), strict=True))
+        | dict.fromkeys([v for v in values if v == 1], BLACK)
+        | dict(zip(above, blend(ORANGE, VERMILLION, len(above)), strict=True))
+    )
+
+
+def blend(first: str, last: str, n: int) -> list[str]:
+    """n colours from the first to the last."""
+    shares = np.linspace(0.0, 1.0, n)[:, None] if n > 1 else np.ones((n, 1))
+    return [to_hex(c) for c in (1 - shares) * to_rgb(first) + shares * to_rgb(last)]
+
+
+def band(axes, part: pd.DataFrame, x: str, y: str, *, scale: float = 1.0, **kind) -> None:
+    """Draw y against x with its interval (columns low and high), all three times `scale`."""
+    part = part.dropna(subset=[x, y]).sort_values(x)
+    low, high = (scale * part[edge].astype(float) for edge in ("low", "high"))
+    axes.fill_between(part[x], low, high, color=kind["color"], alpha=0.15, linewidth=0)
+    axes.plot(part[x], scale * part[y], marker="o", markersize=2.5, **kind)
+
+
+def bars(axes, x, value, low, high, **kind) -> None:
+    """Draw values with their intervals as upright bars."""
+    axes.vlines(x, low, high, color=kind["color"], linewidth=1.4, alpha=0.6)
+    axes.plot(x, value, **({"marker": "o", "markersize": 4, "linestyle": ""} | kind))
+
+
+def dodge(x: pd.Series, place: int, places: int, share: float = 0.012) -> pd.Series:
+    """x moved aside for the place-th of `places` series, by a share of the widest x."""
+    return x + (place - (places - 1) / 2) * share * (x.max() if len(x) else 1.0)
+
+
+def temperature_axis(axes, which: str, values: Iterable[float]) -> None:
+    """Make x or y logarithmic, with ticks at the powers of two that lie within the values."""
+    getattr(axes, f"set_{which}scale")("log", base=2)
+    values = sorted(set(values)) or [1.0]
+    powers = [p for p in (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0) if values[0] <= p <= values[-1]]
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(FixedLocator(powers or values))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def say(axes, text: str) -> None:
+    """Write into an empty panel why it is empty."""
+    axes.text(0.5, 0.5, text, color=GREY, transform=axes.transAxes, ha="center", va="center")
+
+
+def note(axes, text: str, y: float, colour: str = GREY) -> None:
+    """A dashed line across the panel at y, with its name at the right above it."""
+    axes.axhline(y, color=colour, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    where = {"xytext": (0, 1.5), "textcoords": "offset points", "ha": "right", "va": "bottom"}
+    axes.annotate(
+        text, (1, y), xycoords=("axes fraction", "data"), color=colour, fontsize=7, **where
+    )
+
+
+def legend(fig, entries: dict[str, object], title: str | None = None, ncols: int = 4) -> None:
+    """One legend below the whole figure: handles by label."""
+    if entries:
+        fig.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=min(ncols, len(entries)),
+            title=title,
+            title_fontsize=8,
+        )
+
+
+def handles(*panels) -> dict[str, object]:
+    """The labelled artists of panels, each label once."""
+    found: dict[str, object] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return found
+
+
+def kind(style: Style) -> dict:
+    """An arm's look as matplotlib's arguments."""
+    return {"color": style.colour, "linestyle": style.dash, "label": style.label}

@@ -1,0 +1,278 @@
+"""Figures of notebook 05-sharpen-longer: which temperature finds most, and what schedules set.
+
+A temperature multiplies that of every head of a slot at inference; 1 leaves the model as trained.
+Rates are fractions in the tables, percent in the figures, and differences percentage points.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from focused_attention.plots.haystack import (
+    OUTCOMES,
+    SEARCHES,
+    SLOTS,
+    band,
+    bars,
+    dodge,
+    handles,
+    kind,
+    legend,
+    lengths,
+    of_arm,
+    present,
+    say,
+    temperature_axis,
+)
+from focused_attention.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    PURPLE,
+    VERMILLION,
+    Style,
+)
+
+COLOURS = {"encoder": BLUE, "cross": VERMILLION, "both": PURPLE}
+GRID = (0.25, 4.0)  # of temperatures, where a table has none
+
+
+def published(share: np.ndarray, sharpen_longer: bool, temp_scale: float = 0.01) -> np.ndarray:
+    """The source's temperature for the share of the longest span, 0 to 1."""
+    return 1.0 + temp_scale * (1.0 - share) if sharpen_longer else 0.5 + temp_scale * share
+
+
+def log_length(frames: np.ndarray, train_length: float) -> np.ndarray:
+    """The temperature that keeps pace with log n, 1 at `train_length` visible keys."""
+    return np.sqrt(np.log(train_length) / np.log(np.maximum(frames, 2)))
+
+
+def temperature_optimum(
+    optimum: pd.DataFrame,
+    look: dict[str, Style],
+    trained: dict[str, float],
+    frame_rate: float,
+    train_length: float | None = None,
+) -> Figure:
+    """The temperature that finds most against length, with the published schedules drawn over it.
+
+    `optimum` has the columns arm, task, slot, seconds, temperature, low and high, an interval of
+    the best temperature of the grid. Where a task's recordings in training end, in seconds
+    (`trained`), a dotted line stands. The schedules are those of a span whose share of the longest
+    grows from 0 at the left to 1 at the right; `log_length` is 1 at `train_length` encoder
+    frames, `frame_rate` a second, or where the training of recall ends.
+    """
+    optimum = optimum[optimum["arm"].isin(look)]
+    fig, panels = matrix(optimum, height=2.1)
+    ticks = sorted({*GRID, *optimum["temperature"], *optimum["low"], *optimum["high"]})
+    for (task, slot), axes in panels.items():
+        part = optimum[(optimum["task"] == task) & (optimum["slot"] == slot)]
+        seconds = np.linspace(part["seconds"].min(), part["seconds"].max(), 200)
+        share = np.linspace(0, 1, 200)
+        length = train_length or frame_rate * trained.get("recall", seconds[0])
+        for name, values, colour, dash in (
+            ("sharpen_longer true", published(share, True), BLUE, "--"),
+            ("sharpen_longer false", published(share, False), ORANGE, "--"),
+            ("log length", log_length(seconds * frame_rate, length), GREEN, "-."),
+        ):
+            axes.plot(seconds, values, color=colour, linestyle=dash, linewidth=1.6, label=name)
+        arms = [arm for arm in look if arm in set(part["arm"])]
+        for place, arm in enumerate(arms):
+            of = part[part["arm"] == arm].sort_values("seconds")
+            style = {"color": look[arm].colour, "linestyle": "-", "linewidth": 0.8}
+            label = f"optimum of {look[arm].label}"
+            x = dodge(of["seconds"], place, len(arms))
+            bars(axes, x, of["temperature"], of["low"], of["high"], **style, label=label)
+        if task in trained:
+            axes.axvline(trained[task], color=GREY, linestyle=":", label="end of training lengths")
+        temperature_axis(axes, "y", ticks)
+        axes.set_ylim(ticks[0] / 1.15, ticks[-1] * 1.15)
+    labels(panels, "best temperature", "length (s)")
+    legend(fig, handles(*panels.values()), ncols=5)
+    return fig
+
+
+def temperature_accuracy(accuracy: pd.DataFrame, arm: str) -> Figure:
+    """What one arm finds against the temperature, a line with its interval a length.
+
+    `accuracy` has the columns arm, task, slot, seconds, temperature, rate, low and high.
+    """
+    accuracy = of_arm(accuracy, arm)
+    fig, panels = matrix(accuracy, height=1.95, right=1.15)
+    for (task, slot), axes in panels.items():
+        part = accuracy[(accuracy["task"] == task) & (accuracy["slot"] == slot)]
+        for length, colour in lengths(part["seconds"]).items():
+            of = part[part["seconds"] == length]
+            label = f"{length:.3g} s"
+            band(axes, of, "temperature", "rate", scale=100, color=colour, label=label)
+        axes.axvline(1, color=GREY, linewidth=0.8, zorder=1)
+        temperature_axis(axes, "x", part["temperature"])
+        axes.set_ylim(0, 103)
+    labels(panels, None, "temperature")
+    slots = list(dict.fromkeys(slot for _, slot in panels))
+    for (task, slot), axes in panels.items():
+        if slot == slots[-1]:
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=task, title_fontsize=8)
+    return fig
+
+
+def temperature_gain(optimum: pd.DataFrame, arm: str, margin: float) -> Figure:
+    """What the best temperature gains over 1 against length, in points, with its interval.
+
+    `optimum` has the columns arm, task, slot, seconds, gain, gain_low and gain_high: the
+    temperature is chosen on one half of the utterances and judged on the other, so nothing is
+    gained by the choice itself. Within the grey band, `margin` either way, a gain matters little.
+    """
+    optimum = of_arm(optimum, arm)
+    tasks, slots = (present(optimum, key, n) for key, n in (("task", SEARCHES), ("slot", SLOTS)))
+    fig, panels = plt.subplots(
+        1, len(tasks), figsize=(PAGE, 2.4), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, task in zip(panels[0], tasks, strict=True):
+        axes.axhspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, linewidth=0)
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        for place, slot in enumerate(slots):
+            part = optimum[(optimum["task"] == task) & (optimum["slot"] == slot)]
+            part = part.sort_values("seconds")
+            gain, low, high = (100 * part[c] for c in ("gain", "gain_low", "gain_high"))
+            x = dodge(part["seconds"], place, len(slots), 0.015)
+            bars(axes, x, gain, low, high, color=COLOURS[slot], label=SLOTS[slot])
+        axes.set(title=SEARCHES[task], xlabel="length (s)")
+    panels[0, 0].set_ylabel("gain over temperature 1 (points)")
+    ours = {f"less than {100 * margin:g} points": Patch(color=GREY, alpha=0.15, linewidth=0)}
+    legend(fig, handles(*panels[0]) | ours)
+    return fig
+
+
+def settings(arms: dict[str, dict]) -> pd.DataFrame:
+    """Slot, schedule, temp_scale and train_length of each arm's focused attention, from its row.
+
+    `arms` maps names to the rows of params.yaml as dicts. Columns: arm, slot ("" without focused
+    attention), schedule ("" likewise), temp_scale and train_length (not a number where not set).
+    """
+    rows = []
+    for arm, row in arms.items():
+        found = {"arm": arm, "slot": "", "schedule": ""}
+        for slot in ("focus", "encoder", "cross"):
+            of = row.get(slot) or {}
+            if "schedule" in of:
+                toggle = {True: "sharpen longer", False: "sharpen shorter"}
+                published = toggle[bool(of.get("sharpen_longer", False))]
+                name = published if of["schedule"] == "published" else of["schedule"]
+                found |= {"slot": slot, "schedule": name.replace("_", " ")}
+                found |= {key: of[key] for key in ("temp_scale", "train_length") if key in of}
+        rows.append(found)
+    columns = ["arm", "slot", "schedule", "temp_scale", "train_length"]
+    table = pd.DataFrame(rows).reindex(columns=columns)
+    numbers = ["temp_scale", "train_length"]
+    return table.astype(dict.fromkeys(numbers, float))
+
+
+def temperature_arms(
+    accuracy: pd.DataFrame, settings: pd.DataFrame, look: dict[str, Style]
+) -> Figure:
+    """What every arm finds at its longest length as trained, grouped by slot, schedule and scale.
+
+    `accuracy` has the columns arm, task, slot, seconds, temperature, rate, low and high;
+    `settings` is that of `settings`.
+    """
+    accuracy = accuracy[(accuracy["temperature"] == 1) & accuracy["arm"].isin(look)]
+    accuracy = accuracy.drop_duplicates(["arm", "task", "seconds"])
+    tasks = present(accuracy, "task", SEARCHES)
+    order = {"": 0, "focus": 1, "encoder": 2, "cross": 3}
+    about = settings[settings["arm"].isin(accuracy["arm"])]
+    about = about.assign(place=about["slot"].map(order))
+    about = about.sort_values(
+        ["place", "schedule", "temp_scale"], kind="stable", na_position="first"
+    )
+    rows, names, position = {}, {}, 0.0
+    for _, group in about.groupby("place"):
+        for row in group.itertuples():
+            rows[row.arm], position = position, position + 1
+            scale = "" if np.isnan(row.temp_scale) else f", scale {row.temp_scale:g}"
+            plain = look[row.arm].label
+            names[row.arm] = f"{row.slot}: {row.schedule}{scale}" if row.schedule else plain
+        position += 0.5
+    fig, panels = plt.subplots(
+        1, len(tasks), figsize=(PAGE, 0.9 + 0.22 * max(1.0, position)), sharey=True, squeeze=False
+    )
+    for axes, task in zip(panels[0], tasks, strict=True):
+        part = accuracy[accuracy["task"] == task]
+        longest = part[part["seconds"] == part["seconds"].max()].set_index("arm")
+        for arm, place in rows.items():
+            if arm in longest.index:
+                rate, low, high = 100 * longest.loc[arm, ["rate", "low", "high"]].astype(float)
+                colour = look[arm].colour
+                axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.55)
+                axes.plot(rate, place, "o", color=colour, markersize=5)
+        length = "" if part.empty else f", {part['seconds'].max():.3g} s"
+        axes.set(title=f"{SEARCHES[task]}{length}", xlabel=OUTCOMES[task])
+        axes.grid(axis="y", visible=False)
+    panels[0, 0].set_yticks(list(rows.values()), [names[arm] for arm in rows])
+    panels[0, 0].set_ylim(max(1.0, position) - 1, -0.75)
+    return fig
+
+
+def temperature_learned(temperatures: pd.DataFrame, look: dict[str, Style]) -> Figure:
+    """The temperature that every head has learned, against depth, a panel a slot.
+
+    `temperatures` has the columns arm, seed, slot, layer, head and temperature.
+    """
+    slots = list(dict.fromkeys(temperatures["slot"])) or ["cross"]
+    fig, panels = plt.subplots(1, len(slots), figsize=(PAGE, 2.4), sharey=True, squeeze=False)
+    for axes, slot in zip(panels[0], slots, strict=True):
+        part = temperatures[temperatures["slot"] == slot]
+        axes.set(title=SLOTS.get(slot, slot), xlabel="layer")
+        if part.empty:
+            say(axes, "no arm with\nlearned temperatures")
+            continue
+        arms = [arm for arm in look if arm in set(part["arm"])]
+        width = 0.8 / len(arms)
+        for place, arm in enumerate(arms):
+            of = part[part["arm"] == arm]
+            heads = of["head"] / max(1, of["head"].max()) - 0.5
+            x = of["layer"] + 1 + width * (place - (len(arms) - 1) / 2 + 0.7 * heads)
+            style = kind(look[arm]) | {"linestyle": ""}
+            axes.plot(x, of["temperature"], marker="o", markersize=3, alpha=0.7, **style)
+        axes.axhline(1, color=BLACK, linewidth=0.8, zorder=1)
+        axes.set_xticks(sorted({layer + 1 for layer in part["layer"]}))
+        axes.grid(axis="x", visible=False)
+        temperature_axis(axes, "y", [0.5, 2.0, *temperatures["temperature"]])
+    panels[0, 0].set_ylabel("learned temperature")
+    legend(fig, handles(*panels[0]))
+    return fig
+
+
+def matrix(table: pd.DataFrame, height: float, right: float = 0.0) -> tuple[Figure, dict]:
+    """Panels by task (down) and slot (across), those that the table has."""
+    tasks, slots = (present(table, key, n) for key, n in (("task", SEARCHES), ("slot", SLOTS)))
+    fig, panels = plt.subplots(
+        len(tasks),
+        len(slots),
+        figsize=(PAGE, 0.6 + height * len(tasks)),
+        sharex="row" if right == 0 else "all",
+        sharey="row",
+        squeeze=False,
+    )
+    return fig, {
+        (task, slot): axes
+        for task, row in zip(tasks, panels, strict=True)
+        for slot, axes in zip(slots, row, strict=True)
+    }
+
+
+def labels(panels: dict, y: str | None, x: str) -> None:
+    """Titles above, x below, and y (None: the task's outcome) at the left of a matrix of panels."""
+    tasks, slots = (list(dict.fromkeys(key)) for key in zip(*panels, strict=True))
+    for (task, slot), axes in panels.items():
+        if task == tasks[0]:
+            axes.set_title(SLOTS[slot])
+        if task == tasks[-1]:
+            axes.set_xlabel(x)
+        if slot == slots[0]:
+            axes.set_ylabel(f"{SEARCHES[task]}: {y or OUTCOMES[task]}")
