@@ -1,0 +1,425 @@
+"""The claims of the source, judged by the plan: paper/plan.md says what is compared and why.
+
+Every comparison is stated so that the claimed side is above zero. Rates are shares of 1, not per
+cent.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from focused_attention.analysis.findings import Answers, Cell, Options, Rows
+from focused_attention.analysis.heads import drawn_mean, heads
+from focused_attention.metrics.statistics import (
+    Difference,
+    difference,
+    holm,
+    seeds_difference,
+    seeds_interval,
+    to_halve,
+)
+from focused_attention.params import Params
+
+# the arms that the plan speaks of
+PLAIN = "echo"
+LEARNED, FIXED = "echo-cross-learned", "echo-cross-off"
+OPPOSITE, PUBLISHED = "echo-cross-false", "echo-cross-true"  # sharpen_longer
+READERS = {"echo": 8, "echo-16": 16, "whisper": 16, "whisper-8": 8}  # and their heads
+
+SHARP = 0.71  # temperatures that are compared with 1
+HOT = 4.0
+KEPT = 8  # largest weights of each row
+MARGIN = 0.02  # of rates and of normalised entropy: an effect that matters
+ALPHA = 0.05
+MOST_WER = 0.05  # of a model that can learn
+CHANCE = 0.1  # of guessing one of ten digits
+CERTAIN = 0.99  # confidence of the instrument's checks: two in a hundred may not stop the judging
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that is judged, by arm."""
+
+    params: Params
+    learning: Sequence[Mapping]  # rows of findings.learning
+    swept: Mapping[str, Mapping[Cell, Answers]]
+    pruned: Mapping[str, Mapping[Cell, Answers]]
+    entropies: Mapping[str, Sequence[Rows]]  # of every seed
+    wer: Rows  # tables/wer.csv
+    arms: Rows  # tables/arms.csv
+    benchmark: Sequence[Mapping]  # rows of benchmark-attention.json
+
+    @property
+    def options(self) -> Options:
+        return Options(self.params.collect.resamples, self.params.collect.confidence)
+
+    def untrained(self, *names: str) -> list[str]:
+        """The arms of `names` of which a seed did not learn to recall."""
+        failed = {row["arm"] for row in self.learning if not row["trained"]}
+        return [name for name in names if name in failed]
+
+
+class NotComparedError(Exception):
+    """Why a comparison cannot be made."""
+
+
+class Compared(NamedTuple):
+    found: Difference
+    n: int  # utterances
+    seeds: int
+    more: dict = {}  # noqa: RUF012 — what else the verdict states
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    claim: str
+    test: str
+    unit: str
+    arms: tuple[str, ...]
+    gate: tuple[str, ...] = ()  # arms without whose recall nothing is compared
+    compare: Callable[[Evidence], Compared] = field(repr=False)
+
+
+def asked(cells: Mapping[str, Mapping[Cell, Answers]], arm: str, place: Cell) -> Answers:
+    """Raises NotComparedError if the arm was not asked there."""
+    if arm not in cells:
+        raise NotComparedError(f"this profile does not measure {arm} here")
+    if place not in cells[arm]:
+        where = f"{place.task}, {place.hay} to pass over, temperature {place.temperature:g}"
+        raise NotComparedError(f"this profile does not measure {arm} at {where}")
+    return cells[arm][place]
+
+
+def compared(ours: Answers, baseline: Answers, options: Options) -> Compared:
+    found = seeds_difference(ours[:2], baseline[:2], **options._asdict())
+    seeds, n = ours.above.shape
+    return Compared(found, n, seeds)
+
+
+def longest(evidence: Evidence, task: str, temperature: float = 1.0, **changes) -> Cell:
+    """Cross-attention at the longest size of a task."""
+    sweep = evidence.params.sweep
+    needles, sizes = (
+        (sweep.pairs, sweep.words) if task == "recall" else (sweep.digits, sweep.prompts)
+    )
+    return Cell(task, needles, max(sizes), "cross", temperature, **changes)
+
+
+def sharpened(task: str) -> Callable[[Evidence], Compared]:
+    """The plain arm at the sharp temperature against itself."""
+
+    def compare(evidence: Evidence) -> Compared:
+        sides = (asked(evidence.swept, PLAIN, longest(evidence, task, t)) for t in (SHARP, 1.0))
+        return compared(*sides, evidence.options)
+
+    return compare
+
+
+def collapsing(evidence: Evidence) -> Compared:
+    """Entropy at the longest size against the shortest: other utterances, the same seeds."""
+    sizes = evidence.params.entropy.words
+    utterances = evidence.params.entropy.utterances
+    if PLAIN not in evidence.entropies:
+        raise NotComparedError(f"this profile does not measure {PLAIN} here")
+    found = heads(evidence.entropies[PLAIN], utterances)
+    places = [("cross", "normalised_entropy", 1.0, size(sizes)) for size in (max, min)]
+    if not all(place in found for place in places):
+        raise NotComparedError(f"this profile does not measure {PLAIN} at temperature 1")
+    far, near = (found[place] for place in places)
+    mean, error = far.mean - near.mean, np.hypot(far.error, near.error)
+    drawn, fixed = (
+        drawn_mean(mean, error, evidence.options, seeds=seeds) for seeds in (True, False)
+    )
+    judged = difference(drawn, fixed, evidence.options.confidence)
+    return Compared(judged, utterances, len(mean))
+
+
+def learnt(evidence: Evidence) -> Compared:
+    """Learned temperatures against the best single one, chosen on dev utterances."""
+    ours = asked(evidence.swept, LEARNED, longest(evidence, "recall"))
+    rates = {
+        t: asked(evidence.swept, FIXED, longest(evidence, "recall", t, split="dev")).above.mean()
+        for t in sorted(evidence.params.sweep.temperatures, key=lambda t: abs(np.log(t)))
+    }
+    best = max(rates, key=rates.get)  # the nearest to 1 of equals
+    baseline = asked(evidence.swept, FIXED, longest(evidence, "recall", best))
+    return compared(ours, baseline, evidence.options)._replace(more={"temperature": best})
+
+
+def pruned(evidence: Evidence) -> Compared:
+    """Few weights kept, at the sharp temperature against temperature 1."""
+    prune = evidence.params.prune
+    place = Cell("recall", prune.pairs, max(prune.words), "cross", 1.0, top_k=KEPT)
+    sharp = place._replace(temperature=SHARP)
+    sides = (asked(evidence.pruned, PLAIN, p) for p in (sharp, place))
+    return compared(*sides, evidence.options)
+
+
+def opposite(evidence: Evidence) -> Compared:
+    """The two directions of `sharpen_longer`, as they were trained."""
+    place = longest(evidence, "recall")
+    sides = (asked(evidence.swept, arm, place) for arm in (OPPOSITE, PUBLISHED))
+    return compared(*sides, evidence.options)
+
+
+CLAIMS = {
+    "C1": Claim(
+        claim="Over long ranges, something specific is found better by sharp attention.",
+        test=f"plain Echo, recall, longest size: accuracy at temperature {SHARP} in "
+        "cross-attention, less that at 1",
+        unit="accuracy",
+        arms=(PLAIN,),
+        gate=(PLAIN,),
+        compare=sharpened("recall"),
+    ),
+    "C2": Claim(
+        claim="Soft attention over long spans collapses to uniform.",
+        test="plain Echo: mean entropy / log n of cross-attention heads at the longest size, less "
+        "that at the shortest",
+        unit="entropy / log n",
+        arms=(PLAIN,),
+        compare=collapsing,
+    ),
+    "C3": Claim(
+        claim="Sharp attention identifies precisely within a broad context.",
+        test=f"plain Echo, spot, most prompts: F1 at temperature {SHARP} in cross-attention, less "
+        "that at 1",
+        unit="F1",
+        arms=(PLAIN,),
+        gate=(PLAIN,),
+        compare=sharpened("spot"),
+    ),
+    "C4": Claim(
+        claim="Different steps want different, learnable temperatures.",
+        test="recall, longest size: accuracy with temperatures learned per head in "
+        "cross-attention, less that without at its best single temperature, chosen on dev",
+        unit="accuracy",
+        arms=(LEARNED, FIXED),
+        gate=(PLAIN, LEARNED, FIXED),
+        compare=learnt,
+    ),
+    "C5": Claim(
+        claim="Sharp attention leaves sparse weights for small devices.",
+        test=f"plain Echo, recall, longest size, the {KEPT} largest weights of each "
+        f"cross-attention row kept: accuracy at temperature {SHARP}, less that at 1",
+        unit="accuracy",
+        arms=(PLAIN,),
+        gate=(PLAIN,),
+        compare=pruned,
+    ),
+    "C6": Claim(
+        claim="The opposite, not to sharpen longer spans, may be better.",
+        test="recall, longest size: accuracy of focused cross-attention with sharpen_longer "
+        "false, less true",
+        unit="accuracy",
+        arms=(OPPOSITE, PUBLISHED),
+        gate=(PLAIN, OPPOSITE, PUBLISHED),
+        compare=opposite,
+    ),
+}
+
+
+def decide(found: Difference, p_holm: float, margin: float = MARGIN) -> tuple[str, str]:
+    """The verdict and its reason."""
+    above = found.low > 0
+    if above and p_holm < ALPHA and found.estimate >= margin:
+        return "supported", "The interval lies above zero and the effect reaches the margin."
+    if found.high < margin:
+        side = "below zero" if found.high < 0 else "below the margin"
+        return "refuted", f"The interval ends {side}: an effect that matters is excluded."
+    if not above:
+        return "undecided", "The interval holds zero and effects that matter."
+    if p_holm >= ALPHA:
+        return "undecided", "The interval lies above zero, the adjusted p-value does not."
+    return "undecided", "The effect is below the margin, and the interval reaches beyond it."
+
+
+def judge(evidence: Evidence) -> dict:
+    """{resamples, confidence, margin, family, claims, checks} of verdicts.json.
+
+    The family of p-values is always six: a comparison that was not made counts with 1, so that no
+    profile is judged more mildly for training less.
+    """
+    found, obstacles = {}, {}
+    checks = check(evidence)
+    failed = [name for name, result in checks.items() if result["holds"] is False]
+    for name, claim in CLAIMS.items():
+        try:
+            found[name] = primary(evidence, claim, failed)
+        except NotComparedError as error:
+            obstacles[name] = f"{str(error)[0].upper()}{str(error)[1:]}."
+    p = {name: found[name].found.p if name in found else 1.0 for name in CLAIMS}
+    adjusted = holm(p)
+    claims = {"C0": readers(evidence)}
+    for name, claim in CLAIMS.items():
+        stated = {"claim": claim.claim, "test": claim.test, "arms": list(claim.arms)}
+        stated |= {"verdict": "undecided", "effect": None, "low": None, "high": None}
+        stated |= {"p": None, "p_holm": None, "margin": MARGIN, "n": None, "seeds": None}
+        stated |= {"unit": claim.unit, "reason": obstacles.get(name), "missing": None}
+        if name in found:
+            one, n, seeds, more = found[name]
+            verdict, reason = decide(one, adjusted[name])
+            stated |= {"verdict": verdict, "reason": reason, "effect": one.estimate}
+            stated |= {"low": one.low, "high": one.high, "p": one.p, "p_holm": adjusted[name]}
+            stated |= {"n": n, "seeds": seeds}
+            if verdict == "undecided":
+                stated["missing"] = to_halve(one, n, seeds)
+            stated |= more
+        claims[name] = stated
+    return evidence.options._asdict() | {
+        "margin": MARGIN,
+        "family": {name: {"p": p[name], "p_holm": adjusted[name]} for name in CLAIMS},
+        "claims": claims,
+        "checks": checks,
+    }
+
+
+def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
+    """The comparison that decides a claim.
+
+    Raises NotComparedError for an arm that is missing or cannot recall, and failed checks.
+    """
+    if missing := [arm for arm in claim.arms if arm not in evidence.swept]:
+        raise NotComparedError(f"this profile does not train {' and '.join(missing)}")
+    if untrained := evidence.untrained(*claim.gate):
+        raise NotComparedError(
+            f"{' and '.join(untrained)} did not learn to recall: a seed has less than nine in ten "
+            "values right on dev utterances"
+        )
+    if failed:
+        raise NotComparedError(f"a check of the instrument failed: {', '.join(failed)}")
+    return claim.compare(evidence)
+
+
+def readers(evidence: Evidence) -> dict:
+    """C0: whether the models can learn to read digits, and what the hybrid costs.
+
+    It is stated of the worst arm, whose interval is over utterances; no test, and in no family.
+    """
+    stated = {
+        "claim": "The models can learn; Echo has 8 heads, Whisper 16; the hybrid changes the run "
+        "time.",
+        "test": "word error rate on strings of digits, greedily, of Echo and Whisper with 8 and "
+        "16 heads; ratio of the hybrid's run time to plain attention's",
+        "arms": list(READERS), "verdict": "undecided", "effect": None, "low": None, "high": None,
+        "p": None, "p_holm": None, "margin": MOST_WER, "n": None, "seeds": None,
+        "unit": "word error rate of the worst arm", "reason": None, "missing": None,
+        "ratio_low": None, "ratio_high": None,
+    }  # fmt: skip
+    rows = {}
+    for row in evidence.wer:
+        if (row["task"], row["decoding"]) == ("digits", "greedy"):
+            rows.setdefault(row["arm"], row)  # the first is over all languages
+    known = {row["arm"]: int(row["heads"]) for row in evidence.arms}
+    missing = [arm for arm, n in READERS.items() if arm not in rows or known.get(arm) != n]
+    ratios = [row["ratio"] for row in evidence.benchmark if row["name"].startswith("hybrid, T = ")]
+    if missing or not ratios:
+        what = " and ".join(missing) or "the hybrid's run time"
+        return stated | {"reason": f"This profile does not measure {what}."}
+    worst = max((rows[arm] for arm in READERS), key=lambda row: float(row["wer"]))
+    effect, low, high = (float(worst[name]) for name in ("wer", "wer_low", "wer_high"))
+    n = int(worst["utterances"])
+    stated |= {"effect": effect, "low": low, "high": high, "n": n, "seeds": int(worst["seeds"])}
+    stated |= {"ratio_low": min(ratios), "ratio_high": max(ratios)}
+    read = all(float(rows[arm]["wer_high"]) < MOST_WER for arm in READERS)
+    unread = [arm for arm in READERS if float(rows[arm]["wer_low"]) >= MOST_WER]
+    if unread:
+        reason = f"{' and '.join(unread)} cannot read strings of digits."
+        return stated | {"verdict": "refuted", "reason": reason}
+    if max(ratios) <= 1:
+        reason = "The hybrid is no slower than plain attention at any length."
+        return stated | {"verdict": "refuted", "reason": reason}
+    if read and min(ratios) > 1:
+        reason = "Every interval ends below the limit, and the hybrid is slower at every length."
+        return stated | {"verdict": "supported", "reason": reason}
+    if read:
+        return stated | {"reason": "The hybrid is slower at some lengths only."}
+    more = {"half_width": (high - low) / 2, "utterances": 4 * n, "seeds": None}
+    reason = f"The interval of {worst['arm']} holds the limit."
+    return stated | {"reason": reason, "missing": more}
+
+
+def check(evidence: Evidence) -> dict[str, dict]:
+    """The plan's checks of the instrument that results can tell: {name: {test, holds, ...}}.
+
+    `holds` is None where this profile does not measure it.
+    """
+    checks = {}
+    for name, (test, measure) in CHECKS.items():
+        try:
+            checks[name] = {"test": test} | measure(evidence)
+        except NotComparedError as error:
+            checks[name] = {"test": test, "holds": None, "reason": str(error)}
+    return checks
+
+
+def check_exchanged(evidence: Evidence) -> dict:
+    options = Options(evidence.params.collect.resamples, CERTAIN)._asdict()
+    sharp, plain = (
+        asked(evidence.swept, PLAIN, longest(evidence, "recall", t, answers="another"))
+        for t in (SHARP, 1.0)
+    )
+    low, high = seeds_interval(*plain[:2], **options)
+    change = seeds_difference(sharp[:2], plain[:2], **options)
+    return {
+        "holds": low <= CHANCE <= high and change.low <= 0 <= change.high,
+        "rate": float(plain.above.mean()), "low": low, "high": high, "chance": CHANCE,
+        "difference": change.estimate, "difference_low": change.low,
+        "difference_high": change.high,
+    }  # fmt: skip
+
+
+def check_hot(evidence: Evidence) -> dict:
+    hot, plain = (
+        [
+            asked(evidence.swept, PLAIN, longest(evidence, "recall", t)._replace(hay=hay)).above
+            for hay in evidence.params.sweep.words
+        ]
+        for t in (HOT, 1.0)
+    )
+    sides = ((above, np.ones_like(above)) for above in map(np.hstack, (hot, plain)))
+    options = Options(evidence.params.collect.resamples, CERTAIN)
+    change = seeds_difference(*sides, **options._asdict())
+    return {
+        "holds": change.high < 0,
+        "difference": change.estimate, "low": change.low, "high": change.high,
+    }  # fmt: skip
+
+
+def check_neutral(evidence: Evidence) -> dict:
+    different = cells = 0
+    for swept in evidence.swept.values():
+        for place, answers in swept.items():
+            own = (place.split, place.answers) == ("test", "own")
+            if own and place.temperature == 1 and place.slot != "cross":
+                cells += 1
+                same = swept[place._replace(slot="cross")]
+                different += not all(map(np.array_equal, answers[:2], same[:2]))
+    return {"holds": not different, "cells": cells, "different": different}
+
+
+def check_entropy(evidence: Evidence) -> dict:
+    values = [
+        float(row["mean"])
+        for runs in evidence.entropies.values()
+        for rows in runs
+        for row in rows
+        if row["metric"] == "normalised_entropy"
+    ]
+    if not values:
+        raise NotComparedError("this profile does not measure entropies")
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return {"holds": low >= 0 and high <= 1, "low": low, "high": high}
+
+
+CHECKS = {
+    "exchanged": (
+        "answers compared with another utterance's fall to chance, at any temperature",
+        check_exchanged,
+    ),
+    "hot": (f"temperature {HOT:g} in cross-attention lowers recall over all sizes", check_hot),
+    "neutral": ("at temperature 1 every slot gives the same answers", check_neutral),
+    "entropy": ("entropy / log n lies between 0 and 1", check_entropy),
+}

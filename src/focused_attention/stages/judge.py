@@ -1,0 +1,94 @@
+"""Stage judge: the tables of what was found, and the verdict on every claim of the source."""
+
+import argparse
+import logging
+from itertools import chain
+
+from focused_attention import results
+from focused_attention.analysis import findings, heads, verdicts
+from focused_attention.errors import run
+from focused_attention.params import Params, load
+from focused_attention.paths import RESULTS, RUNS
+from focused_attention.training import checkpoint
+
+
+def gather(params: Params) -> verdicts.Evidence:
+    """Everything that the other stages left. Raises UserError naming a file that is missing."""
+    folder, seeds = RESULTS / params.profile, params.seek.seeds
+
+    def read(stage: str, arm: str, ending: str = ".csv") -> list[findings.Rows]:
+        return [results.read_csv(folder / stage / f"{arm}-{seed}{ending}") for seed in seeds]
+
+    return verdicts.Evidence(
+        params=params,
+        learning=[
+            findings.learning(arm, seed, params.seek.steps, rows)
+            for arm in params.seek.arms
+            for seed, rows in zip(seeds, read("seek", arm, "-dev.csv"), strict=True)
+        ],
+        swept={
+            arm: findings.gather(read("sweep", arm), str(folder / "sweep"))
+            for arm in params.seek.arms
+        },
+        pruned={
+            arm: findings.gather(read("prune", arm), str(folder / "prune"))
+            for arm in params.prune.arms
+        },
+        entropies={arm: read("entropy", arm) for arm in params.seek.arms},
+        wer=results.read_csv(folder / "tables" / "wer.csv"),
+        arms=results.read_csv(folder / "tables" / "arms.csv"),
+        benchmark=results.read_json(RESULTS / "benchmark-attention.json")["rows"],
+    )
+
+
+def tables(evidence: verdicts.Evidence) -> dict[str, list[dict]]:
+    """The rows of every file in findings/, by its name."""
+    params, options = evidence.params, evidence.options
+    swept, pruned, measured = evidence.swept, evidence.pruned, evidence.entropies
+    utterances = params.entropy.utterances
+    rows = {
+        "accuracy": [findings.accuracy(arm, swept[arm], options) for arm in swept],
+        "optimum": [findings.optimum(arm, swept[arm], options) for arm in swept],
+        "pruning": [findings.pruning(arm, pruned[arm], options) for arm in pruned],
+        "entropy": [
+            heads.entropies(arm, seed, rows)
+            for arm in measured
+            for seed, rows in zip(params.seek.seeds, measured[arm], strict=True)
+        ],
+        "entropy-length": [
+            heads.entropy_length(arm, measured[arm], utterances, options) for arm in measured
+        ],
+        "temperatures": [
+            heads.temperatures(arm, seed, learned(params, arm, seed))
+            for arm in params.seek.arms
+            for seed in params.seek.seeds
+        ],
+    }
+    joined = {name: list(chain.from_iterable(parts)) for name, parts in rows.items()}
+    return joined | {"learning": list(evidence.learning)}
+
+
+def learned(params: Params, arm: str, seed: int) -> dict:
+    """The trained weights of a run as arrays."""
+    weights, _ = checkpoint.load(RUNS / params.profile / "seek" / f"{arm}-{seed}.safetensors")
+    return {name: tensor.numpy() for name, tensor in weights.items()}
+
+
+def main(argv: list[str] | None = None) -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    params = load()
+    evidence = gather(params)
+    folder = RESULTS / params.profile
+    for name, rows in tables(evidence).items():
+        results.write_csv(folder / "findings" / f"{name}.csv", rows, findings.COLUMNS[name])
+    first = f"{params.seek.arms[0]}-{params.seek.seeds[0]}"
+    trained = results.read_json(folder / "seek" / f"{first}.json")
+    judged = verdicts.judge(evidence)
+    about = {"profile": params.profile, "hardware": trained["hardware"]}
+    results.write_json(folder / "verdicts.json", about | judged)
+    for name, claim in judged["claims"].items():
+        logging.info("%s %s: %s", name, claim["verdict"], claim["reason"])
+
+
+if __name__ == "__main__":
+    run(main)
