@@ -35,7 +35,7 @@ from focused_attention.plots.temperature import (
     temperature_learned,
     temperature_optimum,
 )
-from focused_attention.plots.verdicts import verdict
+from focused_attention.plots.verdicts import checks, verdict
 
 __all__ = [
     "MECHANISMS",
@@ -43,6 +43,7 @@ __all__ = [
     "Style",
     "alignment_heads",
     "alignment_sharpness",
+    "checks",
     "corpus",
     "curves",
     "entropy_arms",

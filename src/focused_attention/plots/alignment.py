@@ -7,9 +7,11 @@ from matplotlib.lines import Line2D
 
 from focused_attention.plots.haystack import (
     COLLAPSED,
+    RETRIEVAL,
     handles,
     legend,
     lengths,
+    note,
     of_arm,
     say,
     temperature_axis,
@@ -21,7 +23,6 @@ METRICS = {  # titles, and what a value is multiplied by
     "error_ms": ("alignment error (s)", 0.001),
     "retrieved": ("retrieval score (%)", 100.0),
 }
-RETRIEVAL = 10.0  # percent above which a head is called a retrieval head
 
 
 def alignment_heads(heads: pd.DataFrame, arm: str) -> Figure:
@@ -55,15 +56,15 @@ def alignment_heads(heads: pd.DataFrame, arm: str) -> Figure:
             if part.empty:
                 say(axes, "not measured")
             if metric == "retrieved":
-                axes.axhline(RETRIEVAL, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+                note(axes, f"above {100 * RETRIEVAL:g} %: retrieves", 100 * RETRIEVAL)
             axes.set_ylim(bottom=0)
             if x == "temperature":
                 temperature_axis(axes, "x", part[x])
                 axes.set_xlabel("temperature")
             else:
                 axes.set(xlabel="length (s)", title=title)
-    panels[0, 0].set_ylabel("temperature 1")
-    longest = f"{heads['seconds'].max():.3g} s" if len(heads) else "the longest"
+    panels[0, 0].set_ylabel("at temperature 1")
+    longest = f"at {heads['seconds'].max():.3g} s" if len(heads) else "at the longest"
     panels[1, 0].set_ylabel(longest)
     thin = Line2D([], [], color=GREY, linewidth=0.6)
     named = handles(*panels.flat)
@@ -75,7 +76,7 @@ def alignment_sharpness(heads: pd.DataFrame, arm: str) -> Figure:
     """Whether the sharp heads are those that look at the answer: one dot a cross-attention head.
 
     `heads` as in `alignment_heads`, with the metric normalised_entropy beside them; temperature 1,
-    the shortest and the longest length. Right of the dashed line a head counts as collapsed.
+    the shortest and the longest length. Right of the dashed line a head is collapsed.
     """
     heads = of_arm(heads, arm)
     heads = heads[(heads["slot"] == "cross") & (heads["temperature"] == 1)]
@@ -94,7 +95,8 @@ def alignment_sharpness(heads: pd.DataFrame, arm: str) -> Figure:
                 axes.plot(of["normalised_entropy"], 100 * of["retrieved"], "o", **style)
         else:
             say(axes, "not measured")
-        axes.axvline(COLLAPSED, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        kind = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3))}
+        axes.axvline(COLLAPSED, **kind, label=f"collapsed above {COLLAPSED:g}")
         axes.set(title=f"{end:.3g} s", xlabel="entropy / log n", xlim=(0, 1.02), ylim=(0, 103))
     panels[0, 0].set_ylabel(METRICS["retrieved"][0])
     legend(fig, handles(*panels[0]), ncols=6)

@@ -3,11 +3,13 @@
 Entropy is normalised, H / log n: 0 where a query attends to one key, 1 where to all n alike.
 """
 
+import math
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from focused_attention.plots.haystack import (
     COLLAPSED,
@@ -26,7 +28,6 @@ from focused_attention.plots.haystack import (
 from focused_attention.plots.style import BLACK, GREY, PAGE, Style, lines
 
 METRICS = {"normalised_entropy": "entropy / log n", "effective_support": "exp entropy (positions)"}
-WHERE = ("arm", "seed", "slot", "layer", "head")
 
 
 def entropy_length(averages: pd.DataFrame, heads: pd.DataFrame, arm: str) -> Figure:
@@ -48,7 +49,7 @@ def entropy_length(averages: pd.DataFrame, heads: pd.DataFrame, arm: str) -> Fig
             of = part[part["temperature"] == value]
             band(axes, of, "seconds", "mean", color=colour, label=f"temperature {value:g}")
     single = Line2D([], [], color=GREY, linewidth=0.6)
-    legend(fig, handles(*panels.values()) | {"single heads, temperature 1": single})
+    legend(fig, handles(*panels.values()) | {"single heads, temperature 1": single}, ncols=3)
     return fig
 
 
@@ -69,7 +70,7 @@ def grid(averages: pd.DataFrame) -> tuple[Figure, dict]:
     """Panels by metric and slot, and the line above which a head counts as collapsed."""
     slots = present(averages, "slot", ["encoder", "cross"])
     fig, panels = plt.subplots(
-        len(METRICS), len(slots), figsize=(PAGE, 4.2), sharex=True, sharey="row", squeeze=False
+        len(METRICS), len(slots), figsize=(PAGE, 4.4), sharex=True, sharey="row", squeeze=False
     )
     found = {}
     for row, (metric, label) in zip(panels, METRICS.items(), strict=True):
@@ -78,9 +79,14 @@ def grid(averages: pd.DataFrame) -> tuple[Figure, dict]:
             found[metric, slot] = axes
             if metric == "normalised_entropy":
                 axes.set(title=SLOTS[slot], ylim=(0, 1.03))
-                note(axes, f"collapsed: above {COLLAPSED:g}", COLLAPSED)
+                note(axes, f"collapsed above {COLLAPSED:g}", COLLAPSED)
+            else:
+                axes.set_yscale("log")
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axes.yaxis.set_minor_locator(NullLocator())
     for axes in panels[-1]:
-        axes.set(xlabel="length (s)", ylim=(0, None))
+        axes.set_xlabel("length (s)")
     return fig, found
 
 
@@ -123,7 +129,8 @@ def entropy_heads(heads: pd.DataFrame, arm: str, temperature: float = 1.0) -> Fi
         f"collapsed (above {COLLAPSED:g})": ring,
         f"one-hot (largest above {ONE_HOT:g})": cross,
     }
-    legend(fig, {name: Line2D([], [], linestyle="", **mark) for name, mark in marks.items()})
+    dot = {"linestyle": "", "markersize": 6}
+    legend(fig, {name: Line2D([], [], **dot, **mark) for name, mark in marks.items()})
     return fig
 
 
@@ -161,7 +168,8 @@ def entropy_training(dev: pd.DataFrame, look: dict[str, Style]) -> Figure:
     `dev` has the columns arm, seed, step, task, encoder_entropy and cross_entropy, means over the
     heads of a slot. A thin line is one seed, the bold one the mean of an arm's seeds.
     """
-    fig, panels = plt.subplots(1, 2, figsize=(PAGE, 2.5), sharey=True)
+    height = 2.1 + 0.17 * math.ceil((len(look) + 1) / 3)  # of the panels and of the legend
+    fig, panels = plt.subplots(1, 2, figsize=(PAGE, height), sharey=True)
     for axes, slot in zip(panels, ("encoder", "cross"), strict=True):
         column = f"{slot}_entropy"
         axes.set(title=SLOTS[slot], xlabel="step", ylim=(0, 1.03))
@@ -170,7 +178,7 @@ def entropy_training(dev: pd.DataFrame, look: dict[str, Style]) -> Figure:
             known = dev.dropna(subset=column)
             steps = known.groupby(["arm", "seed", "step"], as_index=False)[column].mean()
             lines(axes, steps, column, look)
-            note(axes, f"collapsed: above {COLLAPSED:g}", COLLAPSED)
+            note(axes, f"collapsed above {COLLAPSED:g}", COLLAPSED)
         else:
             say(axes, "not measured")
     panels[0].set_ylabel(METRICS["normalised_entropy"])

@@ -10,11 +10,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from focused_attention.plots.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, Style
 
-SLOTS = {"encoder": "encoder self-attention", "cross": "cross-attention", "both": "both"}
+SLOTS = {
+    "encoder": "encoder self-attention",
+    "cross": "cross-attention",
+    "both": "encoder and cross",
+}
 SEARCHES = {"recall": "recall", "spot": "spot"}
 OUTCOMES = {"recall": "accuracy (%)", "spot": "F1 (%)"}
 CHANCE = 0.1  # of recall: one of ten digits
 COLLAPSED, ONE_HOT = 0.95, 0.99  # as metrics.sharpness has them, without PyTorch
+RETRIEVAL = 0.1  # retrieval score above which a head is one of retrieval, as metrics.alignment's
+GATE = 0.9  # of recall on dev: an arm counts as trained if all its seeds are above it
 
 
 def of_arm(table: pd.DataFrame, arm: str) -> pd.DataFrame:
@@ -88,38 +94,40 @@ def temperature_axis(axes, which: str, values: Iterable[float]) -> None:
 
 def say(axes, text: str) -> None:
     """Write into an empty panel why it is empty."""
+    axes.grid(False)
     axes.text(0.5, 0.5, text, color=GREY, transform=axes.transAxes, ha="center", va="center")
 
 
-def note(axes, text: str, y: float, colour: str = GREY) -> None:
-    """A dashed line across the panel at y, with its name at the right above it."""
-    axes.axhline(y, color=colour, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    where = {"xytext": (0, 1.5), "textcoords": "offset points", "ha": "right", "va": "bottom"}
-    axes.annotate(
-        text, (1, y), xycoords=("axes fraction", "data"), color=colour, fontsize=7, **where
+def note(axes, text: str, y: float, dash: str | tuple = (0, (4, 3))) -> None:
+    """A grey line across the panel at y, which the legend names."""
+    axes.axhline(y, color=GREY, linewidth=0.8, linestyle=dash, zorder=1, label=text)
+
+
+def legend(fig, entries: dict[str, object], ncols: int = 4) -> None:
+    """One legend below the whole figure, handles by label, in as many columns as fit."""
+    if not entries:
+        return
+    widest = 0.6 + 0.055 * max(map(len, entries))  # inches: the handle, and letters of 8 points
+    fits = int(fig.get_figwidth() / widest)
+    fig.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=max(1, min(ncols, fits, len(entries))),
     )
 
 
-def legend(fig, entries: dict[str, object], title: str | None = None, ncols: int = 4) -> None:
-    """One legend below the whole figure: handles by label."""
-    if entries:
-        fig.legend(
-            entries.values(),
-            entries.keys(),
-            loc="outside lower center",
-            ncols=min(ncols, len(entries)),
-            title=title,
-            title_fontsize=8,
-        )
-
-
 def handles(*panels) -> dict[str, object]:
-    """The labelled artists of panels, each label once."""
+    """The labelled artists of panels, each label once; the grey lines of `note` come last."""
     found: dict[str, object] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    return found
+
+    def noted(label: str) -> bool:
+        return getattr(found[label], "get_color", lambda: "")() == GREY
+
+    return {label: found[label] for label in sorted(found, key=noted)}
 
 
 def kind(style: Style) -> dict:

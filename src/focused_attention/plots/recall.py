@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from focused_attention.plots.haystack import (
     CHANCE,
+    GATE,
     OUTCOMES,
     SEARCHES,
     bars,
@@ -21,7 +22,7 @@ from focused_attention.plots.haystack import (
     note,
     present,
 )
-from focused_attention.plots.style import BLACK, PAGE, Style
+from focused_attention.plots.style import BLACK, COLUMN, PAGE, Style
 
 ACROSS = 4  # panels
 
@@ -39,21 +40,20 @@ def reach(accuracy: pd.DataFrame, most: dict[str, float]) -> dict[str, float]:
     }
 
 
-def recall_learning(
-    dev: pd.DataFrame, learning: pd.DataFrame, look: dict[str, Style], gate: float
-) -> Figure:
+def recall_learning(dev: pd.DataFrame, learning: pd.DataFrame, look: dict[str, Style]) -> Figure:
     """How many dev values are recalled along training: a panel an arm, a line a seed.
 
     `dev` has the columns arm, seed, step, task and first_word (a fraction); `learning` arm, seed
     and transition_step, the first step at which half of the values were right (missing: never),
-    where a triangle stands. An arm counts as trained if all its seeds end above the `gate`.
+    where a triangle stands. An arm counts as trained if all its seeds end above the gate.
     """
     dev = dev[dev["task"] == "recall"]
     arms = [arm for arm in look if arm in set(dev["arm"])]
     across = min(ACROSS, max(1, len(arms)))
     down = math.ceil(max(1, len(arms)) / across)
+    width = PAGE if across > 1 else COLUMN
     fig, panels = plt.subplots(
-        down, across, figsize=(PAGE, 0.7 + 1.6 * down), sharex=True, sharey=True, squeeze=False
+        down, across, figsize=(width, 0.8 + 1.6 * down), sharex=True, sharey=True, squeeze=False
     )
     for axes, arm in zip(panels.flat, arms, strict=False):
         for seed, run in dev[dev["arm"] == arm].groupby("seed"):
@@ -63,20 +63,21 @@ def recall_learning(
             step = of["transition_step"].dropna()
             height = 100 * run.set_index("step")["first_word"].reindex(step)
             axes.plot(step, height, "^", color=look[arm].colour, markeredgecolor=BLACK)
-        note(axes, f"gate {100 * gate:g} %", 100 * gate)
-        note(axes, "chance", 100 * CHANCE)
-        axes.set(title=look[arm].label, ylim=(0, 103))
+        note(axes, f"gate: {100 * GATE:g} %", 100 * GATE)
+        note(axes, "chance", 100 * CHANCE, ":")
+        axes.set_title(look[arm].label, fontsize=8)
+        axes.set_ylim(0, 103)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.xaxis.set_tick_params(labelbottom=True)
     for axes in panels.flat[len(arms) :]:
         axes.set_visible(False)
-    for place, axes in enumerate(panels.flat):
-        if place + across >= len(arms):
-            axes.set_xlabel("step")
+    for axes in panels[-1]:
+        axes.set_xlabel("step")
     for axes in panels[:, 0]:
         axes.set_ylabel("recalled on dev (%)")
     mark = {"marker": "^", "color": "white", "markeredgecolor": BLACK, "linestyle": ""}
-    legend(fig, {"transition: half of the values right": Line2D([], [], **mark)})
+    named = {"transition: half are right": Line2D([], [], **mark)}
+    legend(fig, named | handles(*panels.flat))
     return fig
 
 
@@ -93,17 +94,18 @@ def recall_length(
     accuracy = accuracy.drop_duplicates(["arm", "task", "seconds"])
     tasks = present(accuracy, "task", SEARCHES)
     arms = [arm for arm in look if arm in set(accuracy["arm"])]
-    fig, panels = plt.subplots(1, len(tasks), figsize=(PAGE, 2.8), sharey=True, squeeze=False)
+    height = 2.4 + 0.17 * math.ceil((len(arms) + 2) / 3)  # of the panels and of the legend
+    fig, panels = plt.subplots(1, len(tasks), figsize=(PAGE, height), sharey=True, squeeze=False)
     for axes, task in zip(panels[0], tasks, strict=True):
         for place, arm in enumerate(arms):
             part = accuracy[(accuracy["task"] == task) & (accuracy["arm"] == arm)]
             part = part.sort_values("seconds")
             rate, low, high = (100 * part[c] for c in ("rate", "low", "high"))
-            x = dodge(part["seconds"], place, len(arms), 0.008)
+            x = dodge(part["seconds"], place, len(arms), 0.005)
             style = kind(look[arm]) | {"linewidth": 1, "markersize": 3}
             bars(axes, x, rate, low, high, **style)
         if task == "recall":
-            note(axes, "chance", 100 * CHANCE)
+            note(axes, "chance", 100 * CHANCE, ":")
         if task in trained:
             axes.axvline(trained[task], color=BLACK, linestyle=":", linewidth=0.8, zorder=1)
         title = f"{SEARCHES[task]}: {OUTCOMES[task]}"

@@ -25,7 +25,7 @@ from focused_attention.plots.haystack import (
 )
 from focused_attention.plots.style import BLUE, PAGE, VERMILLION
 
-SHARES = {"below": "below 0.001", "below_uniform": "below the uniform weight 1/n"}
+SHARES = {"below": "below 0.001", "below_uniform": "below 1/n"}
 
 
 def sparsity_topk(pruning: pd.DataFrame, arm: str) -> Figure:
@@ -51,7 +51,7 @@ def sparsity_topk(pruning: pd.DataFrame, arm: str) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([*(f"{k:g}" for k in kept), "all"])
     finish(panels, "weights kept in each row")
-    legend(fig, handles(*panels.values()))
+    legend(fig, handles(*panels.values()), ncols=3)
     return fig
 
 
@@ -97,7 +97,7 @@ def sparsity_share(averages: pd.DataFrame, arm: str) -> Figure:
         squeeze=False,
     )
     for row, (metric, label) in zip(panels, SHARES.items(), strict=True):
-        row[0].set_ylabel(f"weights {label} (%)", fontsize=8)
+        row[0].set_ylabel(f"{label} (% of weights)")
         for axes, slot in zip(row, slots, strict=True):
             part = averages[(averages["metric"] == metric) & (averages["slot"] == slot)]
             for length, colour in lengths(part["seconds"]).items():
@@ -137,7 +137,7 @@ def finish(panels: dict, x: str) -> None:
     hays, slots = (list(dict.fromkeys(key)) for key in zip(*panels, strict=True))
     for (hay, slot), axes in panels.items():
         axes.set_ylim(0, 103)
-        note(axes, "chance", 100 * CHANCE)
+        note(axes, "chance", 100 * CHANCE, ":")
         if hay == hays[0]:
             axes.set_title(SLOTS[slot])
         if hay == hays[-1]:

@@ -39,6 +39,9 @@ from focused_attention.plots.style import (
 )
 
 COLOURS = {"encoder": BLUE, "cross": VERMILLION, "both": PURPLE}
+SCHEDULES = (  # in their order; the first has none
+    "", "off", "sharpen longer", "sharpen shorter", "learned", "learned span", "log length",
+)  # fmt: skip
 GRID = (0.25, 4.0)  # of temperatures, where a table has none
 
 
@@ -143,7 +146,7 @@ def temperature_gain(optimum: pd.DataFrame, arm: str, margin: float) -> Figure:
             x = dodge(part["seconds"], place, len(slots), 0.015)
             bars(axes, x, gain, low, high, color=COLOURS[slot], label=SLOTS[slot])
         axes.set(title=SEARCHES[task], xlabel="length (s)")
-    panels[0, 0].set_ylabel("gain over temperature 1 (points)")
+    panels[0, 0].set_ylabel("gain (points)")
     ours = {f"less than {100 * margin:g} points": Patch(color=GREY, alpha=0.15, linewidth=0)}
     legend(fig, handles(*panels[0]) | ours)
     return fig
@@ -184,17 +187,17 @@ def temperature_arms(
     accuracy = accuracy[(accuracy["temperature"] == 1) & accuracy["arm"].isin(look)]
     accuracy = accuracy.drop_duplicates(["arm", "task", "seconds"])
     tasks = present(accuracy, "task", SEARCHES)
-    order = {"": 0, "focus": 1, "encoder": 2, "cross": 3}
     about = settings[settings["arm"].isin(accuracy["arm"])]
-    about = about.assign(place=about["slot"].map(order))
-    about = about.sort_values(
-        ["place", "schedule", "temp_scale"], kind="stable", na_position="first"
-    )
+    about = about.assign(
+        place=about["slot"].map(("", "focus", "encoder", "cross").index),
+        turn=about["schedule"].map(SCHEDULES.index),
+    ).sort_values(["place", "turn", "temp_scale"], kind="stable", na_position="first")
     rows, names, position = {}, {}, 0.0
     for _, group in about.groupby("place"):
         for row in group.itertuples():
             rows[row.arm], position = position, position + 1
-            scale = "" if np.isnan(row.temp_scale) else f", scale {row.temp_scale:g}"
+            scaled = row.schedule.startswith("sharpen") and not np.isnan(row.temp_scale)
+            scale = f", scale {row.temp_scale:g}" if scaled else ""
             plain = look[row.arm].label
             names[row.arm] = f"{row.slot}: {row.schedule}{scale}" if row.schedule else plain
         position += 0.5
@@ -211,7 +214,7 @@ def temperature_arms(
                 axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.55)
                 axes.plot(rate, place, "o", color=colour, markersize=5)
         length = "" if part.empty else f", {part['seconds'].max():.3g} s"
-        axes.set(title=f"{SEARCHES[task]}{length}", xlabel=OUTCOMES[task])
+        axes.set(title=f"{SEARCHES[task]}{length}", xlabel=f"{OUTCOMES[task]} at temperature 1")
         axes.grid(axis="y", visible=False)
     panels[0, 0].set_yticks(list(rows.values()), [names[arm] for arm in rows])
     panels[0, 0].set_ylim(max(1.0, position) - 1, -0.75)
@@ -230,6 +233,7 @@ def temperature_learned(temperatures: pd.DataFrame, look: dict[str, Style]) -> F
         axes.set(title=SLOTS.get(slot, slot), xlabel="layer")
         if part.empty:
             say(axes, "no arm with\nlearned temperatures")
+            axes.set(xticks=[], yticks=[])
             continue
         arms = [arm for arm in look if arm in set(part["arm"])]
         width = 0.8 / len(arms)

@@ -2,13 +2,6 @@
 
 from collections.abc import Mapping
 
-CLAIMED = {
-    "supported": "The claim is supported",
-    "refuted": "The claim is refuted",
-    "undecided": "Undecided",
-}
-
-
 def verdict(verdicts: Mapping, *claims: str) -> str:
     """Markdown: of each claim what it says, how it was tested and what came of it.
 
@@ -21,47 +14,39 @@ def verdict(verdicts: Mapping, *claims: str) -> str:
 
 
 def _paragraph(name: str, of: Mapping) -> str:
-    decided = str(of.get("verdict") or "undecided")
     lines = [
         f"**{name}.** {of['claim']}",
-        f"*Test:* {of['test']}",
-        f"**{CLAIMED.get(decided, decided.capitalize())}.** {_numbers(of)}".rstrip(),
+        f"*Test:* {of['test']}.",
+        f"**{of['verdict'].capitalize()}.** {of['reason'] or ''} {_numbers(of)}".rstrip(),
     ]
-    if reason := of.get("reason"):
-        lines.append(_sentence(reason))
-    if missing := of.get("missing"):
-        listed = missing if isinstance(missing, str) else ", ".join(map(str, missing))
-        lines.append(f"Missing: {listed}.")
+    if missing := of["missing"]:
+        width = _amount(missing["half_width"], of["unit"])
+        more = [f"{missing[what]} {what}" for what in ("utterances", "seeds") if missing.get(what)]
+        lines.append(f"Half of the interval is {width} wide; {' or '.join(more)} would halve it.")
     return "  \n".join(lines)
 
 
 def _numbers(of: Mapping) -> str:
-    if of.get("effect") is None:
+    """Effect and interval in the claim's unit, shares as percentages; empty if none was found."""
+    if of["effect"] is None:
         return ""
-    unit = f" {of['unit']}" if of.get("unit") else ""
-    found = f"Effect {_number(of['effect'])}"
-    if of.get("low") is not None and of.get("high") is not None:
-        found += f" [{_number(of['low'])}, {_number(of['high'])}]"
-    parts = [found + unit]
-    if of.get("margin") is not None:
-        parts.append(f"margin {_number(of['margin'])}")
-    if of.get("p_holm") is not None:
-        parts.append(f"p = {of['p_holm']:.2g} after Holm")
-    if of.get("n"):
-        parts.append(f"n = {of['n']}")
-    if of.get("seeds"):
-        parts.append(f"seeds: {_listed(of['seeds'])}")
-    return "; ".join(parts) + "."
+    low, high = (_amount(of[edge], of["unit"]) for edge in ("low", "high"))
+    found = f"{_amount(of['effect'], of['unit'])} {of['unit']}, from {low} to {high}"
+    if of["p_holm"] is not None:
+        found += f"; p = {of['p_holm']:.2g} after Holm"
+    return f"{found}; {of['n']} utterances, {of['seeds']} seeds."
 
 
-def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _amount(value: float, unit: str) -> str:
+    """A share of one as a percentage or, of a difference, in points; entropies as they are."""
+    if unit.startswith("entropy"):
+        return f"{value:.3f}".replace("-", "−")
+    mark = " %" if unit.startswith("word error rate") else " points"
+    return f"{100 * value:.1f}{mark}".replace("-", "−")
 
 
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
-
-
-def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith(".") else f"{text}."
+def checks(verdicts: Mapping) -> str:
+    """Markdown: every check of the instrument, and whether it holds."""
+    says = {True: "holds", False: "**fails**", None: "not measured"}
+    rows = [f"- {check['test']}: {says[check['holds']]}" for check in verdicts["checks"].values()]
+    return "\n".join(rows)
