@@ -4,65 +4,40 @@ Every comparison is stated so that the claimed side is above zero. Rates are sha
 cent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.analysis.findings import Answers, Cell, Options, Rows
+from focused_attention.analysis.evidence import (
+    PLAIN,
+    SHARP,
+    Evidence,
+    NotComparedError,
+    asked,
+    longest,
+)
+from focused_attention.analysis.findings import Answers, Cell, Options
 from focused_attention.analysis.heads import drawn_mean, heads
+from focused_attention.analysis.instrument import check
 from focused_attention.metrics.statistics import (
     Difference,
     difference,
     holm,
     seeds_difference,
-    seeds_interval,
     to_halve,
 )
-from focused_attention.params import Params
 
-# the arms that the plan speaks of
-PLAIN = "echo"
+# the arms that the plan speaks of, beside the plain one
 LEARNED, FIXED = "echo-cross-learned", "echo-cross-off"
 OPPOSITE, PUBLISHED = "echo-cross-false", "echo-cross-true"  # sharpen_longer
-READERS = {"echo": 8, "echo-16": 16, "whisper": 16, "whisper-8": 8}  # and their heads
+READERS = {PLAIN: 8, "echo-16": 16, "whisper": 16, "whisper-8": 8}  # and their heads
 
-SHARP = 0.71  # temperatures that are compared with 1
-HOT = 4.0
 KEPT = 8  # largest weights of each row
 MARGIN = 0.02  # of rates and of normalised entropy: an effect that matters
 ALPHA = 0.05
 MOST_WER = 0.05  # of a model that can learn
-CHANCE = 0.1  # of guessing one of ten digits
-CERTAIN = 0.99  # confidence of the instrument's checks: two in a hundred may not stop the judging
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """All that is judged, by arm."""
-
-    params: Params
-    learning: Sequence[Mapping]  # rows of findings.learning
-    swept: Mapping[str, Mapping[Cell, Answers]]
-    pruned: Mapping[str, Mapping[Cell, Answers]]
-    entropies: Mapping[str, Sequence[Rows]]  # of every seed
-    wer: Rows  # tables/wer.csv
-    arms: Rows  # tables/arms.csv
-    benchmark: Sequence[Mapping]  # rows of benchmark-attention.json
-
-    @property
-    def options(self) -> Options:
-        return Options(self.params.collect.resamples, self.params.collect.confidence)
-
-    def untrained(self, *names: str) -> list[str]:
-        """The arms of `names` of which a seed did not learn to recall."""
-        failed = {row["arm"] for row in self.learning if not row["trained"]}
-        return [name for name in names if name in failed]
-
-
-class NotComparedError(Exception):
-    """Why a comparison cannot be made."""
 
 
 class Compared(NamedTuple):
@@ -82,29 +57,10 @@ class Claim:
     compare: Callable[[Evidence], Compared] = field(repr=False)
 
 
-def asked(cells: Mapping[str, Mapping[Cell, Answers]], arm: str, place: Cell) -> Answers:
-    """Raises NotComparedError if the arm was not asked there."""
-    if arm not in cells:
-        raise NotComparedError(f"this profile does not measure {arm} here")
-    if place not in cells[arm]:
-        where = f"{place.task}, {place.hay} to pass over, temperature {place.temperature:g}"
-        raise NotComparedError(f"this profile does not measure {arm} at {where}")
-    return cells[arm][place]
-
-
 def compared(ours: Answers, baseline: Answers, options: Options) -> Compared:
     found = seeds_difference(ours[:2], baseline[:2], **options._asdict())
     seeds, n = ours.above.shape
     return Compared(found, n, seeds)
-
-
-def longest(evidence: Evidence, task: str, temperature: float = 1.0, **changes) -> Cell:
-    """Cross-attention at the longest size of a task."""
-    sweep = evidence.params.sweep
-    needles, sizes = (
-        (sweep.pairs, sweep.words) if task == "recall" else (sweep.digits, sweep.prompts)
-    )
-    return Cell(task, needles, max(sizes), "cross", temperature, **changes)
 
 
 def sharpened(task: str) -> Callable[[Evidence], Compared]:
@@ -232,7 +188,7 @@ def decide(found: Difference, p_holm: float, margin: float = MARGIN) -> tuple[st
     if not above:
         return "undecided", "The interval holds zero and effects that matter."
     if p_holm >= ALPHA:
-        return "undecided", "The interval lies above zero, the adjusted p-value does not."
+        return "undecided", "The interval lies above zero, but the adjusted p-value is large."
     return "undecided", "The effect is below the margin, and the interval reaches beyond it."
 
 
@@ -281,12 +237,13 @@ def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
 
     Raises NotComparedError for an arm that is missing or cannot recall, and failed checks.
     """
-    if missing := [arm for arm in claim.arms if arm not in evidence.swept]:
+    needed = dict.fromkeys((*claim.arms, *claim.gate))
+    if missing := [arm for arm in needed if arm not in evidence.swept]:
         raise NotComparedError(f"this profile does not train {' and '.join(missing)}")
     if untrained := evidence.untrained(*claim.gate):
         raise NotComparedError(
-            f"{' and '.join(untrained)} did not learn to recall: a seed has less than nine in ten "
-            "values right on dev utterances"
+            f"a seed of {' and '.join(untrained)} has fewer than nine in ten values right on dev "
+            "utterances"
         )
     if failed:
         raise NotComparedError(f"a check of the instrument failed: {', '.join(failed)}")
@@ -326,7 +283,7 @@ def readers(evidence: Evidence) -> dict:
     read = all(float(rows[arm]["wer_high"]) < MOST_WER for arm in READERS)
     unread = [arm for arm in READERS if float(rows[arm]["wer_low"]) >= MOST_WER]
     if unread:
-        reason = f"{' and '.join(unread)} cannot read strings of digits."
+        reason = f"Strings of digits are not read by {' and '.join(unread)}."
         return stated | {"verdict": "refuted", "reason": reason}
     if max(ratios) <= 1:
         reason = "The hybrid is no slower than plain attention at any length."
@@ -339,87 +296,3 @@ def readers(evidence: Evidence) -> dict:
     more = {"half_width": (high - low) / 2, "utterances": 4 * n, "seeds": None}
     reason = f"The interval of {worst['arm']} holds the limit."
     return stated | {"reason": reason, "missing": more}
-
-
-def check(evidence: Evidence) -> dict[str, dict]:
-    """The plan's checks of the instrument that results can tell: {name: {test, holds, ...}}.
-
-    `holds` is None where this profile does not measure it.
-    """
-    checks = {}
-    for name, (test, measure) in CHECKS.items():
-        try:
-            checks[name] = {"test": test} | measure(evidence)
-        except NotComparedError as error:
-            checks[name] = {"test": test, "holds": None, "reason": str(error)}
-    return checks
-
-
-def check_exchanged(evidence: Evidence) -> dict:
-    options = Options(evidence.params.collect.resamples, CERTAIN)._asdict()
-    sharp, plain = (
-        asked(evidence.swept, PLAIN, longest(evidence, "recall", t, answers="another"))
-        for t in (SHARP, 1.0)
-    )
-    low, high = seeds_interval(*plain[:2], **options)
-    change = seeds_difference(sharp[:2], plain[:2], **options)
-    return {
-        "holds": low <= CHANCE <= high and change.low <= 0 <= change.high,
-        "rate": float(plain.above.mean()), "low": low, "high": high, "chance": CHANCE,
-        "difference": change.estimate, "difference_low": change.low,
-        "difference_high": change.high,
-    }  # fmt: skip
-
-
-def check_hot(evidence: Evidence) -> dict:
-    hot, plain = (
-        [
-            asked(evidence.swept, PLAIN, longest(evidence, "recall", t)._replace(hay=hay)).above
-            for hay in evidence.params.sweep.words
-        ]
-        for t in (HOT, 1.0)
-    )
-    sides = ((above, np.ones_like(above)) for above in map(np.hstack, (hot, plain)))
-    options = Options(evidence.params.collect.resamples, CERTAIN)
-    change = seeds_difference(*sides, **options._asdict())
-    return {
-        "holds": change.high < 0,
-        "difference": change.estimate, "low": change.low, "high": change.high,
-    }  # fmt: skip
-
-
-def check_neutral(evidence: Evidence) -> dict:
-    different = cells = 0
-    for swept in evidence.swept.values():
-        for place, answers in swept.items():
-            own = (place.split, place.answers) == ("test", "own")
-            if own and place.temperature == 1 and place.slot != "cross":
-                cells += 1
-                same = swept[place._replace(slot="cross")]
-                different += not all(map(np.array_equal, answers[:2], same[:2]))
-    return {"holds": not different, "cells": cells, "different": different}
-
-
-def check_entropy(evidence: Evidence) -> dict:
-    values = [
-        float(row["mean"])
-        for runs in evidence.entropies.values()
-        for rows in runs
-        for row in rows
-        if row["metric"] == "normalised_entropy"
-    ]
-    if not values:
-        raise NotComparedError("this profile does not measure entropies")
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return {"holds": low >= 0 and high <= 1, "low": low, "high": high}
-
-
-CHECKS = {
-    "exchanged": (
-        "answers compared with another utterance's fall to chance, at any temperature",
-        check_exchanged,
-    ),
-    "hot": (f"temperature {HOT:g} in cross-attention lowers recall over all sizes", check_hot),
-    "neutral": ("at temperature 1 every slot gives the same answers", check_neutral),
-    "entropy": ("entropy / log n lies between 0 and 1", check_entropy),
-}

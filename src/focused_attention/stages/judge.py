@@ -6,20 +6,21 @@ from itertools import chain
 
 from focused_attention import results
 from focused_attention.analysis import findings, heads, verdicts
+from focused_attention.analysis.evidence import Evidence
 from focused_attention.errors import run
 from focused_attention.params import Params, load
 from focused_attention.paths import RESULTS, RUNS
 from focused_attention.training import checkpoint
 
 
-def gather(params: Params) -> verdicts.Evidence:
+def gather(params: Params) -> Evidence:
     """Everything that the other stages left. Raises UserError naming a file that is missing."""
     folder, seeds = RESULTS / params.profile, params.seek.seeds
 
     def read(stage: str, arm: str, ending: str = ".csv") -> list[findings.Rows]:
         return [results.read_csv(folder / stage / f"{arm}-{seed}{ending}") for seed in seeds]
 
-    return verdicts.Evidence(
+    return Evidence(
         params=params,
         learning=[
             findings.learning(arm, seed, params.seek.steps, rows)
@@ -41,7 +42,7 @@ def gather(params: Params) -> verdicts.Evidence:
     )
 
 
-def tables(evidence: verdicts.Evidence) -> dict[str, list[dict]]:
+def tables(evidence: Evidence) -> dict[str, list[dict]]:
     """The rows of every file in findings/, by its name."""
     params, options = evidence.params, evidence.options
     swept, pruned, measured = evidence.swept, evidence.pruned, evidence.entropies

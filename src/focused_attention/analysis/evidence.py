@@ -1,0 +1,56 @@
+"""What claims and checks are judged by: everything that the other stages measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from focused_attention.analysis.findings import Answers, Cell, Options, Rows
+from focused_attention.params import Params
+
+PLAIN = "echo"  # the arm that most of the plan speaks of
+SHARP = 0.71  # the temperature that it compares with 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that is judged, by arm."""
+
+    params: Params
+    learning: Sequence[Mapping]  # rows of findings.learning
+    swept: Mapping[str, Mapping[Cell, Answers]]
+    pruned: Mapping[str, Mapping[Cell, Answers]]
+    entropies: Mapping[str, Sequence[Rows]]  # of every seed
+    wer: Rows  # tables/wer.csv
+    arms: Rows  # tables/arms.csv
+    benchmark: Sequence[Mapping]  # rows of benchmark-attention.json
+
+    @property
+    def options(self) -> Options:
+        return Options(self.params.collect.resamples, self.params.collect.confidence)
+
+    def untrained(self, *names: str) -> list[str]:
+        """The arms of `names` of which a seed did not learn to recall."""
+        failed = {row["arm"] for row in self.learning if not row["trained"]}
+        return [name for name in names if name in failed]
+
+
+class NotComparedError(Exception):
+    """Why a comparison cannot be made."""
+
+
+def asked(cells: Mapping[str, Mapping[Cell, Answers]], arm: str, place: Cell) -> Answers:
+    """Raises NotComparedError if the arm was not asked there."""
+    if arm not in cells:
+        raise NotComparedError(f"this profile does not measure {arm} here")
+    if place not in cells[arm]:
+        where = f"{place.task}, {place.hay} to pass over, temperature {place.temperature:g}"
+        raise NotComparedError(f"this profile does not measure {arm} at {where}")
+    return cells[arm][place]
+
+
+def longest(evidence: Evidence, task: str, temperature: float = 1.0, **changes) -> Cell:
+    """Cross-attention at the longest size of a task."""
+    sweep = evidence.params.sweep
+    needles, sizes = (
+        (sweep.pairs, sweep.words) if task == "recall" else (sweep.digits, sweep.prompts)
+    )
+    return Cell(task, needles, max(sizes), "cross", temperature, **changes)
