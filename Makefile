@@ -15,8 +15,8 @@ export PYTHONHASHSEED := 0
 # alone gives the same bytes, later).
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare
-	dvc stage list --name-only | grep '^train@' | xargs -n 1 -P $(JOBS) dvc repro --quiet --single-item
-	dvc stage list --name-only | grep '^evaluate@' | xargs -n 1 -P $(JOBS) dvc repro --quiet --single-item
+	dvc stage list --name-only | grep -E '^(seek|train)@' | xargs -n 1 -P $(JOBS) dvc repro --quiet --single-item
+	dvc stage list --name-only | grep -E '^(evaluate|sweep|entropy|prune)@' | xargs -n 1 -P $(JOBS) dvc repro --quiet --single-item
 	dvc repro
 
 smoke: .venv/test  ## the whole pipeline in miniature, in a temporary clone

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from focused_attention.errors import UserError
-from focused_attention.haystack import KEYS, HaystackComposer
+from focused_attention.haystack import KEYS, HaystackComposer, closed
 from focused_attention.params import Haystack
 from focused_attention.tasks import DIGITS, Composer, split_of
 from tests.conftest import random_store
 
 OBJECTS = ("the key", "it now", "one", "the line", "again")
-PARAMS = Haystack(pairs=[1, 2], words=[0, 3], digits=[1, 3], prompts=[0, 2])
+PARAMS = Haystack(
+    reading=3, strings=[1, 4], pairs=[1, 2], words=[0, 3], digits=[1, 3], prompts=[0, 2]
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +81,38 @@ def test_evaluation_is_fixed_and_never_trained_on(haystacks):
 
 def test_a_curriculum_begins_with_the_fewest(haystacks):
     plans = list(islice(haystacks.training({"recall": 1.0}, 20.0, 1, curriculum=500), 900))
-    sizes = [max(len(u.recordings) for u in plan) for plan in plans]
-    assert max(sizes[:5]) == 2
-    assert max(sizes[-100:]) == 2 * 2 + 3
+    sizes = [max(len(u.recordings) for u in plan if u.task == "recall") for plan in plans[-500:]]
+    first = next(plan for plan in plans if plan[0].task == "recall")
+    assert max(len(u.recordings) for u in first) <= 2 * 2 + 1  # a word to pass over, not 3
+    assert max(sizes) == 2 * 2 + 3
+
+
+def test_strings_are_read_before_anything_is_sought(haystacks):
+    plans = list(islice(haystacks.training({"words": 0.2, "recall": 0.8}, 20.0, seed=1), 400))
+    strings = [all(u.task == "words" for u in plan) for plan in plans]
+    reading = strings.index(False)
+    assert reading >= PARAMS.reading
+    assert max(len(u.recordings) for plan in plans[:reading] for u in plan) == 1  # the first pool
+    later = [u for plan in plans[reading:] for u in plan]
+    words = [u for u in later if u.task == "words"]
+    assert 0.1 < len(words) / len(later) < 0.3
+    assert {len(u.recordings) for u in words} == {1, 2, 3, 4}
+    assert all(set(u.text.split()) <= KEYS | DIGITS and u.prompt == "transcribe" for u in words)
+    assert all(split_of(u.text, 0.1, 0.1) == "train" for u in words)
+
+
+def test_an_unknown_task_is_an_error(haystacks):
+    with pytest.raises(UserError, match=r"seek\.mixture: unknown task 'digits'"):
+        list(islice(haystacks.training({"digits": 1.0}, 20.0, seed=1), 200))
+
+
+def test_every_needle_is_a_token_of_its_own(haystacks):
+    store = closed(haystacks.composer.store)
+    tokens = {r.text: r.tokens for r in store.recordings}
+    needles = [tokens[word] for word in sorted(KEYS | DIGITS)]
+    assert len(set(needles)) == len(needles)
+    assert all(len(one) == 1 for one in needles)
+    assert tokens["hello"] == (store.tokenizer.unk,)
 
 
 def test_sources_are_where_the_answer_is_said(haystacks):

@@ -6,9 +6,14 @@
 `recall` holds pairs of a key (a weekday or a month) and a value (a digit), with other words between
 the pairs; the prompt ends with a key, and the answer is everything of a pair from its value on.
 `spot` holds digits among whole prompts; the answer is the digits. What is to be passed over
-is never written: neither by the decoder nor in the transcript for CTC.
+is never written: neither by the decoder nor in the transcript for CTC. So few words are ever
+written that each has a token of its own.
+
+Whoever is to find must be able to read: the first batches are strings of keys and digits, to be
+transcribed. In trials without them no arm bound a value to its key within 2500 steps.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,6 +22,7 @@ from torch import Tensor
 
 from focused_attention.errors import UserError
 from focused_attention.params import Haystack
+from focused_attention.store import FeatureStore
 from focused_attention.tasks import (
     DIGITS,
     Batch,
@@ -26,6 +32,7 @@ from focused_attention.tasks import (
     shuffled,
     split_of,
 )
+from focused_attention.tokens import Tokenizer
 
 TASKS = ("recall", "spot")
 TRIES = 1000  # to draw needles of a split
@@ -36,6 +43,13 @@ MONTHS = (
     "october", "november", "december",
 )  # fmt: skip
 KEYS = frozenset(WEEKDAYS + MONTHS)
+NEEDLES = KEYS | DIGITS
+
+
+def closed(store: FeatureStore) -> FeatureStore:
+    """The store with a token for every key and digit; other words are unknown to its tokenizer."""
+    languages = store.tokenizer.languages
+    return store.spelled(Tokenizer.train(sorted(NEEDLES), kind="words", languages=languages))
 
 
 class HaystackComposer:
@@ -50,7 +64,8 @@ class HaystackComposer:
             if recordings[i].text in KEYS:
                 self.keys.setdefault(recordings[i].text, []).append(i)
         self.values = composer.lexicon["digits"]
-        self.hay = [i for i in words if recordings[i].text not in KEYS | DIGITS]
+        self.needles = [i for i in words if recordings[i].text in NEEDLES]
+        self.hay = [i for i in words if recordings[i].text not in NEEDLES]
         self.prompts = {
             split: [
                 i
@@ -97,6 +112,13 @@ class HaystackComposer:
             chosen += needles[place : place + 1]
         return self.utterance("spot", needles, needles, chosen, rng, augment)
 
+    def string(self, split: str, rng: np.random.Generator, words: int, augment: bool) -> Utterance:
+        """`words` keys and digits in any order, all of which are asked for."""
+        chosen = self.of_split(
+            split, lambda: [int(i) for i in rng.choice(self.needles, size=words)]
+        )
+        return self.utterance("words", chosen, chosen, tuple(chosen), rng, augment)
+
     def sources(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Where what each decoder position must write next is said: start and end, (B, L) each.
 
@@ -108,7 +130,7 @@ class HaystackComposer:
             said = [
                 (word, len(recordings[i].tokens))
                 for word, i in zip(self.composer.words(u), u.recordings, strict=True)
-                if word.text in KEYS | DIGITS
+                if word.text in NEEDLES
             ]
             position = len(self.composer.prefix(u)) - 1
             for word, n in said[-len(u.text.split()) :]:
@@ -157,31 +179,43 @@ class HaystackComposer:
     ) -> Iterator[list[Utterance]]:
         """Plans of training batches without end, as `Composer.training` makes them.
 
-        Over the first `curriculum` batches the most needles and the most hay grow from the fewest.
+        The first `reading` batches are strings, which grow from one word. Over the next
+        `curriculum` batches the most needles and the most hay grow from the fewest.
         """
-        rng, drawn = np.random.default_rng(seed), 0
+        rng, drawn, reading = np.random.default_rng(seed), 0, self.params.reading
         shares = np.array([mixture[task] for task in mixture]) / sum(mixture.values())
         while True:
-            growth = min(1.0, drawn / curriculum) if curriculum else 1.0
+            reads = drawn < reading
+            done, lasts = (drawn, reading) if reads else (drawn - reading, curriculum)
+            growth = min(1.0, done / lasts) if lasts else 1.0
             pool = [
-                self.draw(str(task), "train", rng, growth)
+                self.draw("words" if reads else str(task), rng, growth)
                 for task in rng.choice(list(mixture), size=POOL, p=shares)
             ]
             batches = bucketed(pool, batch_seconds / self.composer.frame)
             drawn += len(batches)
             yield from shuffled(batches, rng)
 
-    def draw(self, task: str, split: str, rng: np.random.Generator, growth: float) -> Utterance:
+    def draw(self, task: str, rng: np.random.Generator, growth: float) -> Utterance:
         """A training utterance of `task`, of the sizes that `growth` allows."""
         params = self.params
-        needles, hay = (
-            (params.pairs, params.words) if task == "recall" else (params.digits, params.prompts)
+
+        def size(bounds: list[int]) -> int:
+            low, high = bounds
+            return int(rng.integers(low, low + math.ceil(growth * (high - low)) + 1))
+
+        match task:
+            case "words":
+                return self.string("train", rng, size(params.strings), augment=True)
+            case "recall":
+                pairs, hay = size(params.pairs), size(params.words)
+                return self.recall("train", rng, pairs, hay, augment=True)
+            case "spot":
+                digits, hay = size(params.digits), size(params.prompts)
+                return self.spot("train", rng, digits, hay, augment=True)
+        raise UserError(
+            f"params.yaml: seek.mixture: unknown task {task!r}; choose from words, recall, spot"
         )
-        sizes = (
-            int(rng.integers(low, low + np.ceil(growth * (high - low)) + 1))
-            for low, high in (needles, hay)
-        )
-        return getattr(self, task)(split, rng, *sizes, augment=True)
 
     def evaluation(
         self, task: str, split: str, needles: int, hay: int, limit: int

@@ -13,7 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,14 @@ class FeatureStore:
         """Features of recording `index` at `meta.speeds[speed]`, (frames, n_mels) float16."""
         end = self._ends[index, speed]
         return self._frames[end - self.recordings[index].frames[speed] : end]
+
+    def spelled(self, tokenizer: Tokenizer) -> "FeatureStore":
+        """The same recordings with the tokens of another tokenizer; translations have none."""
+        recordings = [
+            replace(r, tokens=tuple(tokenizer.encode(r.text)), translation_tokens=None)
+            for r in self.recordings
+        ]
+        return FeatureStore(self.meta, recordings, self._frames, tokenizer)
 
     @classmethod
     def open(cls, folder: Path = FEATURES) -> "FeatureStore":

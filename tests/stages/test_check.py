@@ -6,7 +6,7 @@ import pytest
 
 from focused_attention.errors import UserError
 from focused_attention.results import write_csv, write_json
-from focused_attention.stages.check import drift
+from focused_attention.stages.check import cells, drift
 
 
 @pytest.fixture
@@ -63,3 +63,9 @@ def test_results_that_were_never_committed_are_named(table):
     write_csv(path.with_name("new.csv"), rows)
     with pytest.raises(UserError, match=r"new\.csv: not committed"):
         drift(path.with_name("new.csv"), 0.0)
+
+
+def test_rows_that_differ_in_numbers_alone_are_all_compared(table):
+    path, _ = table
+    found = cells(path, "arm,hay,rate\necho,0,0.5\necho,8,0.25\n")
+    assert list(found.values()) == [0, 0.5, 8, 0.25]

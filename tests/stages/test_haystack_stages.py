@@ -1,15 +1,18 @@
-"""seek, sweep, entropy and prune on a tiny arm: what they write, and that it agrees with itself."""
+"""seek, sweep, entropy, prune and judge on a tiny arm: they agree with each other."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from focused_attention import results
 from focused_attention.analysis.answers import scores
+from focused_attention.analysis.findings import COLUMNS
 from focused_attention.haystack import KEYS
 from focused_attention.params import overlay
-from focused_attention.stages import entropy, prune, seek, sweep
+from focused_attention.stages import entropy, judge, prune, seek, sweep
 from focused_attention.tasks import DIGITS
 from tests.conftest import random_store
 
@@ -19,7 +22,10 @@ SMALL = {
     "profile": "tiny",
     "model": {"width": 16, "encoder_layers": 2, "decoder_layers": 1},
     "tasks": {"max_seconds": 2.0},
-    "haystack": {"pairs": [1, 2], "words": [0, 2], "digits": [1, 2], "prompts": [0, 1]},
+    "haystack": {
+        "reading": 1, "strings": [1, 3], "pairs": [1, 2], "words": [0, 2], "digits": [1, 2],
+        "prompts": [0, 1],
+    },
     "seek": {
         "arms": ["tiny"], "seeds": [1], "steps": 4, "batch_seconds": 6.0, "warmup": 2,
         "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
@@ -35,7 +41,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the four stages have run."""
+    """A folder in which the five stages have run."""
     folder = tmp_path_factory.mktemp("study")
     prompts = [f"{a} {b} please" for a in ("press", "say", "hold") for b in ("it", "on", "this")]
     random_store(folder / "features", [*sorted(KEYS), *sorted(DIGITS), "star", "pound", *prompts])
@@ -45,7 +51,19 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         for stage in (seek, sweep, entropy, prune):
             stage.main(["tiny", "--seed", "1"])
+        write_recognition(Path("results"))
+        judge.main([])
     return folder
+
+
+def write_recognition(folder):
+    """Made-up results of the study of recognition, which one claim is about."""
+    about = {"arm": "tiny", "task": "digits", "decoding": "greedy", "seeds": 1, "utterances": 9}
+    rates = {"wer": 0.5, "wer_low": 0.3, "wer_high": 0.7}
+    results.write_csv(folder / "tiny/tables/wer.csv", [about | rates])
+    results.write_csv(folder / "tiny/tables/arms.csv", [{"arm": "tiny", "heads": 2}])
+    ratios = [{"name": "hybrid, T = 500", "ratio": 1.3}]
+    results.write_json(folder / "benchmark-attention.json", {"rows": ratios})
 
 
 def rows(folder, name):
@@ -114,3 +132,38 @@ def test_pruning_nothing_is_the_plain_answer(folder):
             and (row["split"], row["answers"]) == ("test", "own")
         ]  # fmt: skip
         assert set(swept) == {kept[""]}
+
+
+def test_findings_are_tables_of_what_the_stages_wrote(folder):
+    tables = {name: rows(folder, f"findings/{name}.csv") for name in COLUMNS}
+    for name, columns in COLUMNS.items():
+        header = (folder / f"results/tiny/findings/{name}.csv").read_text().splitlines()[0]
+        assert header == ",".join(columns)
+    assert tables["temperatures"] == []  # the arm learns none
+    assert len(tables["accuracy"]) == 2 * 2 * 3 * 3
+    assert len(tables["optimum"]) == 2 * 2 * 3
+    assert len(tables["entropy"]) == len(rows(folder, "entropy/tiny-1.csv"))
+    assert len(tables["pruning"]) == len(rows(folder, "prune/tiny-1.csv"))
+    for row in rows(folder, "sweep/tiny-1.csv"):
+        if (row["split"], row["answers"]) == ("test", "own"):
+            keys = ("task", "hay", "slot", "temperature")
+            (found,) = (r for r in tables["accuracy"] if all(r[k] == row[k] for k in keys))
+            right, of = scores(row)
+            assert float(found["rate"]) == pytest.approx(right.sum() / of.sum(), abs=1e-5)
+    (learned,) = tables["learning"]
+    assert learned["trained"] == "False"
+
+
+def test_a_profile_without_the_arms_of_the_plan_decides_nothing(folder):
+    judged = json.loads((folder / "results/tiny/verdicts.json").read_text())
+    assert judged["profile"] == "tiny"
+    assert list(judged["claims"]) == ["C0", "C1", "C2", "C3", "C4", "C5", "C6"]
+    for claim in judged["claims"].values():
+        assert claim["verdict"] == "undecided"
+        assert claim["effect"] is None
+        assert claim["reason"]
+    assert judged["checks"]["neutral"] | {"test": ""} == {
+        "test": "", "holds": True, "cells": 8, "different": 0,
+    }  # fmt: skip
+    assert judged["checks"]["entropy"]["holds"]
+    assert judged["checks"]["hot"]["holds"] is judged["checks"]["exchanged"]["holds"] is None

@@ -13,7 +13,9 @@ from focused_attention.training.arms import resolve
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     params = load()
-    resolved = {name: resolve(params, name) for name in params.train.arms}
+    resolved = {
+        name: resolve(params, name) for name in dict.fromkeys(params.train.arms + params.seek.arms)
+    }
     shutil.rmtree(ARMS, ignore_errors=True)
     for name, arm in resolved.items():
         results.write_json(ARMS / f"{name}.json", arm)

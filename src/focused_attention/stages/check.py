@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,15 +31,22 @@ def committed(path: Path) -> str:
 
 
 def cells(path: Path, text: str) -> dict[str, object]:
-    """Every value of a table or a JSON file by a readable name."""
+    """Every value of a table or a JSON file by a readable name.
+
+    A row is named after its words; of several with the same words, after its place among them too.
+    """
     if path.suffix == ".json":
         return dict(flat(json.loads(text), ""))
     found: dict[str, object] = {}
+    seen: Counter[str] = Counter()
     for row in csv.DictReader(io.StringIO(text)):
         words = {k: v for k, v in row.items() if number(v) is None}
+        name = "/".join(filter(None, words.values()))
+        seen[name] += 1
+        place = f"{name}/{seen[name]}" if seen[name] > 1 else name
         for column, value in row.items():
             if column not in words:
-                found[f"{'/'.join(words.values())}/{column}"] = number(value)
+                found[f"{place}/{column}"] = number(value)
     return found
 
 

@@ -13,13 +13,14 @@ from focused_attention.metrics.alignment import Alignment
 from focused_attention.metrics.sharpness import Sharpness
 from focused_attention.paths import RESULTS
 from focused_attention.tasks import Utterance, bucketed
-from focused_attention.training import device, session
+from focused_attention.training import device, seeking
+from focused_attention.training.session import Session
 
 
 def main(argv: list[str] | None = None) -> None:
-    work = session.begin(__doc__, argv, study="seek")
+    work, haystacks = seeking.begin(__doc__, argv)
     params, composer = work.params.entropy, work.composer
-    model, haystacks = work.trained(), HaystackComposer(composer, work.params.haystack)
+    model = work.trained()
     rows = []
     for hay in params.words:
         utterances = haystacks.evaluation("recall", "test", params.pairs, hay, params.utterances)
@@ -34,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
 
 @torch.inference_mode()
 def measure(
-    work: session.Session, model, haystacks: HaystackComposer, utterances: list[Utterance]
+    work: Session, model, haystacks: HaystackComposer, utterances: list[Utterance]
 ) -> list[dict]:
     """A row for every slot, layer, head and metric."""
     composer, layers = work.composer, {}

@@ -9,17 +9,16 @@ from focused_attention import results
 from focused_attention.analysis.answers import recalled
 from focused_attention.analysis.interventions import quantised, sparse, temperature
 from focused_attention.errors import run
-from focused_attention.haystack import HaystackComposer
 from focused_attention.models import SpeechModel
 from focused_attention.paths import RESULTS
 from focused_attention.tasks import Utterance, bucketed
-from focused_attention.training import session
+from focused_attention.training import seeking
+from focused_attention.training.session import Session
 
 
 def main(argv: list[str] | None = None) -> None:
-    work = session.begin(__doc__, argv, study="seek")
+    work, haystacks = seeking.begin(__doc__, argv)
     model, params = work.trained(), work.params.prune
-    haystacks = HaystackComposer(work.composer, work.params.haystack)
     rough = quantised(model)
     rows = []
     for hay in params.words:
@@ -44,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 @torch.inference_mode()
-def answered(work: session.Session, model: SpeechModel, utterances: list[Utterance]) -> str:
+def answered(work: Session, model: SpeechModel, utterances: list[Utterance]) -> str:
     """A one for every utterance whose value is recalled, a nought for the others, in order."""
     composer, right = work.composer, {}
     for group in bucketed(utterances, work.params.prune.batch_seconds / composer.frame):

@@ -17,18 +17,17 @@ from focused_attention import results
 from focused_attention.analysis.answers import Counts, digits, recalled, spotted
 from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
-from focused_attention.haystack import HaystackComposer
 from focused_attention.paths import RESULTS
 from focused_attention.tasks import Batch, Utterance, bucketed
-from focused_attention.training import device, session
+from focused_attention.training import device, seeking
+from focused_attention.training.session import Session
 
 ANSWERS = {"recall": recalled, "spot": spotted}
 
 
 def main(argv: list[str] | None = None) -> None:
-    work = session.begin(__doc__, argv, study="seek")
+    work, haystacks = seeking.begin(__doc__, argv)
     model, params = work.trained(), work.params.sweep
-    haystacks = HaystackComposer(work.composer, work.params.haystack)
     longest = max(params.words)
     plan = [("test", "own", "recall", params.pairs, hay, True) for hay in params.words]
     plan += [("test", "own", "spot", params.digits, hay, True) for hay in params.prompts]
@@ -61,7 +60,7 @@ def exchanged(utterances: list[Utterance]) -> list[Utterance]:
 
 @torch.inference_mode()
 def swept(
-    work: session.Session, model, answer, utterances: list[Utterance], encoder: bool
+    work: Session, model, answer, utterances: list[Utterance], encoder: bool
 ) -> dict[tuple[str, float], list[Counts]]:
     """The answers to every utterance, in their order, for every slot and temperature.
 

@@ -10,11 +10,16 @@ from focused_attention import results
 from focused_attention.paths import CHECKPOINTS, LOGS, RESULTS
 from focused_attention.tasks import Utterance
 from focused_attention.training import checkpoint
-from focused_attention.training.loop import train
+from focused_attention.training.loop import Probe, train
 from focused_attention.training.session import Session
 
 
-def fit(work: Session, plans: Iterator[list[Utterance]], dev: dict[str, list[Utterance]]) -> None:
+def fit(
+    work: Session,
+    plans: Iterator[list[Utterance]],
+    dev: dict[str, list[Utterance]],
+    probe: Probe | None = None,
+) -> None:
     """Train on the batches of `plans`, and on the way measure the utterances of `dev`, by task."""
     decisive = json.dumps(work.settings(), sort_keys=True)
     fingerprint = hashlib.sha256(decisive.encode()).hexdigest()
@@ -32,6 +37,7 @@ def fit(work: Session, plans: Iterator[list[Utterance]], dev: dict[str, list[Utt
         fingerprint=fingerprint,
         log=work.file(LOGS, ".jsonl"),
         label=label,
+        probe=probe,
     )
     logging.info("%s: %.0f s", label, time.perf_counter() - began)
     weights = {name: tensor.float() for name, tensor in work.model.state_dict().items()}

@@ -4,7 +4,8 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +25,8 @@ from focused_attention.params import Train
 from focused_attention.tasks import Batch, Composer, Utterance, bucketed
 from focused_attention.training import device, state
 from focused_attention.training.data import prefetched
+
+Probe = Callable[[SpeechModel, Batch], dict[str, float]]  # measures a batch
 
 
 @dataclass
@@ -99,10 +102,12 @@ def train(
     fingerprint: str,
     log: Path,
     label: str,
+    probe: Probe | None = None,
 ) -> History:
     """Train `model` in place and return its history.
 
-    `plans` are the training batches from the first step on, `dev` the dev utterances by task.
+    `plans` are the training batches from the first step on, `dev` the dev utterances by task;
+    `probe` measures more of the dev batches than `assess` does.
 
     The state is saved at `path` every `checkpoint_every` steps and taken up again if it belongs to
     the same `fingerprint`; a run that was killed ends with the same bytes as one that was not. The
@@ -167,7 +172,7 @@ def train(
             if step % params.dev_every == 0 or step == params.steps:
                 for task, batches_of_task in assessed.items():
                     history.dev.append({"step": step, "task": task} | assess(
-                        model, composer, batches_of_task, params, hardware
+                        model, composer, batches_of_task, params, hardware, probe
                     ))  # fmt: skip
                 tick = time.perf_counter()
             if step % params.checkpoint_every == 0 and step < params.steps:
@@ -207,15 +212,21 @@ def assess(
     batches: list[Batch],
     params: Train,
     hardware: torch.device,
+    probe: Probe | None = None,
 ) -> dict[str, float]:
     """What a model makes of dev batches: cross-entropy without smoothing, and by greedy decoding
-    the word error rate and the share of utterances whose first word is right."""
+    the word error rate and the share of utterances whose first word is right.
+
+    What `probe` measures is averaged over the utterances.
+    """
     model.eval()
-    total, tokens, counts, first = 0.0, 0, [], []
+    total, tokens, counts, first, probed = 0.0, 0, [], [], Counter()
     for batch in batches:
         batch = batch.to(hardware)
         with device.autocast(hardware):
             ce = losses(model, batch, params)["ce"]
+            for name, value in (probe(model, batch) if probe else {}).items():
+                probed[name] += value * len(batch.utterances)
         asked = int((batch.targets != -100).sum())
         total, tokens = total + float(ce) * asked, tokens + asked
         hypotheses = transcribe(model, composer, batch, hardware)
@@ -231,7 +242,7 @@ def assess(
         "loss": total / max(1, tokens),
         "wer": error_rate(counts),
         "first_word": mean(first),
-    }
+    } | {name: value / len(first) for name, value in probed.items()}
 
 
 def transcribe(

@@ -6,6 +6,7 @@ runs and results have that name.
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,8 @@ class Session:
         values = dataclasses.asdict(self.params)
         train = {k: v for k, v in values[self.study].items() if k not in ("arms", "seeds")}
         data = {name: values[name] for name in ("fetch", "prepare")}
-        return {
+        haystack = {"haystack": values["haystack"]} if self.study == "seek" else {}
+        return haystack | {
             "arm": self.arm,
             "seed": self.seed,
             "train": train,
@@ -91,8 +93,16 @@ class Session:
         return self.model.to(self.hardware).eval()
 
 
-def begin(description: str | None, argv: list[str] | None, study: str = "train") -> Session:
-    """Open the session that a stage's command line `ARM [--seed N]` asks for."""
+def begin(
+    description: str | None,
+    argv: list[str] | None,
+    study: str = "train",
+    view: Callable[[FeatureStore], FeatureStore] | None = None,
+) -> Session:
+    """Open the session that a stage's command line `ARM [--seed N]` asks for.
+
+    A study may have its own `view` of the feature store.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("arm", help="a row of `arms:` in params.yaml")
     parser.add_argument("--seed", type=int, default=1)
@@ -100,6 +110,7 @@ def begin(description: str | None, argv: list[str] | None, study: str = "train")
     params = load()
     arm = resolve(params, args.arm)
     store = FeatureStore.open(FEATURES)
+    store = view(store) if view else store
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
     hardware = device.prepare(params.threads)
     torch.manual_seed(args.seed)

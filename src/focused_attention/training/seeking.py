@@ -1,0 +1,11 @@
+"""The study `seek`: arms that find needles in haystacks of speech."""
+
+from focused_attention.haystack import HaystackComposer, closed
+from focused_attention.training import session
+from focused_attention.training.session import Session
+
+
+def begin(description: str | None, argv: list[str] | None) -> tuple[Session, HaystackComposer]:
+    """The session of a stage's command line, as `session.begin`, and its haystacks."""
+    work = session.begin(description, argv, study="seek", view=closed)
+    return work, HaystackComposer(work.composer, work.params.haystack)
