@@ -113,9 +113,8 @@ class Entropy:
 class Prune:
     arms: list[str]
     pairs: int
-    words: list[int]
+    words: dict[str, list[int]]  # of every slot that is pruned
     temperatures: list[float]
-    slots: list[str]
     top_k: list[int]
     utterances: int
     batch_seconds: float

@@ -33,7 +33,7 @@ def params():
             loaded.sweep, pairs=4, words=[0, 40], digits=3, prompts=[0, 9], utterances=N,
             temperatures=list(TEMPERATURES),
         ),
-        prune=dataclasses.replace(loaded.prune, arms=["echo"], pairs=4, words=[40]),
+        prune=dataclasses.replace(loaded.prune, arms=["echo"], pairs=4, words={"cross": [40]}),
         entropy=dataclasses.replace(loaded.entropy, words=[0, 40], utterances=64),
         collect=dataclasses.replace(loaded.collect, resamples=400),
     )  # fmt: skip

@@ -33,7 +33,10 @@ SMALL = {
     "sweep": SIZES | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0]},
     "entropy": SIZES | {"temperatures": [1.0, 1e6]},
     "prune": SIZES
-    | {"arms": ["tiny"], "temperatures": [1.0], "slots": ["cross"], "top_k": [1, 1000]},
+    | {
+        "arms": ["tiny"], "temperatures": [1.0], "words": {"cross": [0, 3], "encoder": [0]},
+        "top_k": [1, 1000],
+    },
     "train": {"arms": ["tiny"]},
     "arms": {"tiny": {"model": "echo", "heads": 2, "focus_blocks": 1}},
 }  # fmt: skip

@@ -19,39 +19,51 @@ from focused_attention.training.session import Session
 def main(argv: list[str] | None = None) -> None:
     work, haystacks = seeking.begin(__doc__, argv)
     model, params = work.trained(), work.params.prune
-    rough = quantised(model)
+    kinds = ((model, False, (*params.top_k, None)), (quantised(model), True, (None,)))
     rows = []
-    for hay in params.words:
-        utterances = haystacks.evaluation("recall", "test", params.pairs, hay, params.utterances)
-        about = {"needles": params.pairs, "hay": hay, "utterances": len(utterances)}
-        for value in params.temperatures:
-            for slot in params.slots:
-                for kept in (*params.top_k, None):
-                    with temperature(model, value, slot), sparse(model, slot, top_k=kept):
-                        right = answered(work, model, utterances)
-                    rows.append(
-                        about | {"temperature": value, "slot": slot, "int8": False}
-                        | {"top_k": kept or "", "right": right}
-                    )  # fmt: skip
-                with temperature(rough, value, slot):
-                    right = answered(work, rough, utterances)
-                rows.append(
-                    about | {"temperature": value, "slot": slot, "int8": True}
-                    | {"top_k": "", "right": right}
-                )  # fmt: skip
+    for slot, sizes in params.words.items():
+        for hay in sizes:
+            utterances = haystacks.evaluation(
+                "recall", "test", params.pairs, hay, params.utterances
+            )
+            about = {"needles": params.pairs, "hay": hay, "utterances": len(utterances)}
+            for kind, int8, top_k in kinds:
+                answers = pruned(work, kind, utterances, slot, top_k)
+                rows += [
+                    about | {"temperature": value, "slot": slot, "int8": int8}
+                    | {"top_k": kept or "", "right": right}
+                    for (value, kept), right in answers.items()
+                ]  # fmt: skip
     results.write_csv(RESULTS / work.params.profile / "prune" / f"{work.run}.csv", rows)
 
 
 @torch.inference_mode()
-def answered(work: Session, model: SpeechModel, utterances: list[Utterance]) -> str:
-    """A one for every utterance whose value is recalled, a nought for the others, in order."""
-    composer, right = work.composer, {}
-    for group in bucketed(utterances, work.params.prune.batch_seconds / composer.frame):
+def pruned(
+    work: Session,
+    model: SpeechModel,
+    utterances: list[Utterance],
+    slot: str,
+    top_k: tuple[int | None, ...],
+) -> dict[tuple[float, int | None], str]:
+    """By temperature and number of weights kept: a one for every utterance whose value is recalled,
+    a nought for the others, in order."""
+    params, composer = work.params.prune, work.composer
+    right: dict[tuple[float, int | None], dict[int, int]] = {
+        (value, kept): {} for value in params.temperatures for kept in top_k
+    }
+    for group in bucketed(utterances, params.batch_seconds / composer.frame):
         batch = composer.batch(group)
-        audio, mask, *_ = model.encoder(batch.features, batch.frames)
-        counts = recalled(model, composer, batch, audio, mask)
-        right |= {id(u): count.right for u, count in zip(group, counts, strict=True)}
-    return "".join(str(right[id(u)]) for u in utterances)
+        plain = model.encoder(batch.features, batch.frames)
+        for (value, kept), found in right.items():
+            with temperature(model, value, slot), sparse(model, slot, top_k=kept):
+                again = slot == "encoder"
+                heard = model.encoder(batch.features, batch.frames) if again else plain
+                counts = recalled(model, composer, batch, heard.audio, heard.mask)
+            found |= {id(u): count.right for u, count in zip(group, counts, strict=True)}
+    return {
+        condition: "".join(str(found[id(u)]) for u in utterances)
+        for condition, found in right.items()
+    }
 
 
 if __name__ == "__main__":
