@@ -98,7 +98,8 @@ def check_entropy(evidence: Evidence) -> dict:
 
 CHECKS = {
     "exchanged": (
-        "answers compared with another utterance's fall to chance, at any temperature",
+        f"answers compared with another utterance's fall to chance, and temperature {SHARP} "
+        "changes nothing",
         check_exchanged,
     ),
     "hot": (f"temperature {HOT:g} in cross-attention lowers recall over all sizes", check_hot),

@@ -7,7 +7,10 @@ what several seeds or arms made of one utterance is drawn together.
 `Bootstrap` and what follows it draw seeds too. Three seeds drawn with replacement are a crude
 sample of all seeds: their spread is two thirds of the variance it estimates, and a resample in nine
 holds one seed alone. What differs between seeds therefore widens an interval by too little, never
-by nothing.
+by nothing; chance that differs between seeds as between utterances is counted with both, which
+widens it by too much. Simulated with 256 utterances and no effect on average, a difference at 5 %
+is found in 0 % of the trials if seeds are alike, in 2 % if their effects have a standard deviation
+of two points, in 10 % if of five.
 """
 
 import math
