@@ -372,7 +372,15 @@ def test_an_arm_that_cannot_recall_is_not_judged(evidence):
     assert found["C2"]["verdict"] == "supported"
     found = claims(evidence(last={"echo-cross-true": 0.5}, **effect))
     assert found["C1"]["verdict"] == "supported"
-    assert "echo-cross-true has fewer" in found["C6"]["reason"]
+    assert found["C6"]["reason"].endswith("recalled by echo-cross-true.")
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"), [((0.95, 0.95, 0.8), []), ((0.9, 0.9, 0.89), ["echo"])]
+)
+def test_the_gate_is_the_average_of_the_seeds(evidence, shares, expected):
+    rows = [findings.learning("echo", s, 9, dev_rows(v)) for s, v in enumerate(shares)]
+    assert dataclasses.replace(evidence(), learning=rows).untrained("echo") == expected
 
 
 def test_an_arm_that_was_not_trained_leaves_its_claims_undecided(evidence):

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from focused_attention.analysis.findings import Answers, Cell, Options, Rows
+from focused_attention.analysis.findings import TRAINED, Answers, Cell, Options, Rows
 from focused_attention.params import Params
 
 PLAIN = "echo"  # the arm that most of the plan speaks of
@@ -28,9 +29,12 @@ class Evidence:
         return Options(self.params.collect.resamples, self.params.collect.confidence)
 
     def untrained(self, *names: str) -> list[str]:
-        """The arms of `names` of which a seed did not learn to recall."""
-        failed = {row["arm"] for row in self.learning if not row["trained"]}
-        return [name for name in names if name in failed]
+        """The arms of `names` whose seeds, on average, did not learn to recall: the plan's gate."""
+        recalled: dict[str, list[float]] = {}
+        for row in self.learning:
+            recalled.setdefault(row["arm"], []).append(row["recall_first_word"] or 0.0)
+        passed = {arm for arm, shares in recalled.items() if fmean(shares) >= TRAINED}
+        return [name for name in names if name not in passed]
 
 
 class NotComparedError(Exception):

@@ -16,7 +16,7 @@ from focused_attention.metrics.statistics import bootstrap, intervals
 Rows = Sequence[Mapping[str, str]]  # of a CSV file
 
 TRANSITION = 0.5  # share of values right at which an arm has begun to recall
-TRAINED = 0.9  # and at which it counts as trained
+TRAINED = 0.9  # and at which it is trained
 
 RATE = (
     "seeds", "utterances", "rate", "low", "high", "difference", "difference_low", "difference_high",

@@ -107,7 +107,7 @@ def learnt(evidence: Evidence) -> Compared:
 def pruned(evidence: Evidence) -> Compared:
     """Few weights kept, at the sharp temperature against temperature 1."""
     prune = evidence.params.prune
-    place = Cell("recall", prune.pairs, max(prune.words), "cross", 1.0, top_k=KEPT)
+    place = Cell("recall", prune.pairs, max(prune.words["cross"]), "cross", 1.0, top_k=KEPT)
     sharp = place._replace(temperature=SHARP)
     sides = (asked(evidence.pruned, PLAIN, p) for p in (sharp, place))
     return compared(*sides, evidence.options)
@@ -242,8 +242,7 @@ def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
         raise NotComparedError(f"this profile does not train {' and '.join(missing)}")
     if untrained := evidence.untrained(*claim.gate):
         raise NotComparedError(
-            f"a seed of {' and '.join(untrained)} has fewer than nine in ten values right on dev "
-            "utterances"
+            f"fewer than nine in ten dev values are recalled by {' and '.join(untrained)}"
         )
     if failed:
         raise NotComparedError(f"a check of the instrument failed: {', '.join(failed)}")
