@@ -52,7 +52,7 @@ def check_exchanged(evidence: Evidence) -> dict:
 
 
 def check_hot(evidence: Evidence) -> dict:
-    if evidence.untrained(PLAIN):
+    if PLAIN in evidence.swept and evidence.untrained(PLAIN):
         raise NotComparedError(f"{PLAIN} did not learn to recall: there is nothing to lower")
     hot, plain = (
         [
