@@ -7,6 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from focused_attention.errors import UserError
+from focused_attention.paths import RESULTS
+
+
+def strongest(profile: str) -> str:
+    """The profile whose findings are shown: a `full` run, where there is one, for the pilot's."""
+    full = (RESULTS / "full" / "verdicts.json").exists()
+    return "full" if profile == "pilot" and full else profile
 
 
 def rounded(value: object, digits: int = 6) -> object:

@@ -31,7 +31,7 @@ from papermill.exceptions import PapermillExecutionError
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import EXECUTED, NOTEBOOKS
-from focused_attention.results import write_text
+from focused_attention.results import strongest, write_text
 
 KERNEL = "python3"  # ipykernel installs it with the environment; no user-level registration
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": KERNEL}
@@ -205,8 +205,14 @@ def main(argv: list[str] | None = None) -> None:
         metavar="NAME=VALUE",
         help="set another parameter of the notebook; VALUE is YAML",
     )
+    parser.add_argument(
+        "--strongest",
+        action="store_true",
+        help="show the results of a full run, where there is one, in place of the pilot's",
+    )
     arguments = parser.parse_args(argv)
-    parameters = {"profile": load().profile}
+    profile = load().profile
+    parameters = {"profile": strongest(profile) if arguments.strongest else profile}
     for setting in arguments.parameter:
         name, equals, value = setting.partition("=")
         if not equals:
