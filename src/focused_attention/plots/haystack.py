@@ -41,7 +41,7 @@ def present(table: pd.DataFrame, column: str, names: Iterable[str]) -> list[str]
 def lengths(values: Iterable[float]) -> dict[float, str]:
     """A colour for every length, dark to light from the shortest to the longest."""
     values = sorted(set(values))
-    shades = np.linspace(0.0, 0.85, len(values)) if len(values) > 1 else [0.0]
+    shades = np.linspace(0.0, 0.85, len(values))  # lighter ones are lost on white
     return {v: to_hex(mpl.colormaps["viridis"](s)) for v, s in zip(values, shades, strict=True)}
 
 

@@ -68,7 +68,7 @@ def temperature_optimum(
     the best temperature of the grid. Where a task's recordings in training end, in seconds
     (`trained`), a dotted line stands. The schedules are those of a span whose share of the longest
     grows from 0 at the left to 1 at the right; `log_length` is 1 at `train_length` encoder
-    frames, `frame_rate` a second, or where the training of recall ends.
+    frames, `frame_rate` a second, or, where that is not known, at the end of recall's training.
     """
     optimum = optimum[optimum["arm"].isin(look)]
     fig, panels = matrix(optimum, height=2.1)
@@ -77,7 +77,8 @@ def temperature_optimum(
         part = optimum[(optimum["task"] == task) & (optimum["slot"] == slot)]
         seconds = np.linspace(part["seconds"].min(), part["seconds"].max(), 200)
         share = np.linspace(0, 1, 200)
-        length = train_length or frame_rate * trained.get("recall", seconds[0])
+        known = train_length is not None and not np.isnan(train_length)
+        length = train_length if known else frame_rate * trained.get("recall", seconds[0])
         for name, values, colour, dash in (
             ("sharpen_longer true", published(share, True), BLUE, "--"),
             ("sharpen_longer false", published(share, False), ORANGE, "--"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+
 def verdict(verdicts: Mapping, *claims: str) -> str:
     """Markdown: of each claim what it says, how it was tested and what came of it.
 
@@ -21,28 +22,33 @@ def _paragraph(name: str, of: Mapping) -> str:
     ]
     if missing := of["missing"]:
         width = _amount(missing["half_width"], of["unit"])
-        more = [f"{missing[what]} {what}" for what in ("utterances", "seeds") if missing.get(what)]
-        lines.append(f"Half of the interval is {width} wide; {' or '.join(more)} would halve it.")
+        what = "utterances" if missing.get("utterances") else "seeds"
+        more = f"{missing[what]} {what} would halve it"
+        lines.append(f"The interval reaches {width} either way; {more}.")
     return "  \n".join(lines)
 
 
 def _numbers(of: Mapping) -> str:
-    """Effect and interval in the claim's unit, shares as percentages; empty if none was found."""
+    """Effect and interval in the claim's unit; empty if nothing was compared."""
     if of["effect"] is None:
         return ""
-    low, high = (_amount(of[edge], of["unit"]) for edge in ("low", "high"))
-    found = f"{_amount(of['effect'], of['unit'])} {of['unit']}, from {low} to {high}"
+    unit = of["unit"][:1].upper() + of["unit"][1:]
+    low, high = (_number(of[edge], of["unit"]) for edge in ("low", "high"))
+    found = f"{unit}: {_amount(of['effect'], of['unit'])} [{low}, {high}]"
     if of["p_holm"] is not None:
         found += f"; p = {of['p_holm']:.2g} after Holm"
-    return f"{found}; {of['n']} utterances, {of['seeds']} seeds."
+    return f"{found}; {of['n']} utterances, seeds: {of['seeds']}."
 
 
 def _amount(value: float, unit: str) -> str:
-    """A share of one as a percentage or, of a difference, in points; entropies as they are."""
-    if unit.startswith("entropy"):
-        return f"{value:.3f}".replace("-", "−")
-    mark = " %" if unit.startswith("word error rate") else " points"
-    return f"{100 * value:.1f}{mark}".replace("-", "−")
+    """A rate in per cent, a difference of rates in points, an entropy as it is."""
+    mark = {"word": " %", "entropy": ""}.get(unit.split()[0], " points")
+    return _number(value, unit) + mark
+
+
+def _number(value: float, unit: str) -> str:
+    number = f"{value:.3f}" if unit.startswith("entropy") else f"{100 * value:.1f}"
+    return number.replace("-", "−")
 
 
 def checks(verdicts: Mapping) -> str:
