@@ -96,6 +96,7 @@ class Sweep:
     digits: int
     prompts: list[int]
     temperatures: list[float]
+    encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
     utterances: int  # of every size
     batch_seconds: float
 
@@ -179,7 +180,7 @@ class Params:
 def load(path: Path = PARAMS) -> Params:
     """Read and check params.yaml. Raises UserError naming the file and the key."""
     params = _build(Params, read(path), str(path), "")
-    for name in params.train.arms + params.seek.arms + params.prune.arms:
+    for name in params.train.arms + params.seek.arms + params.prune.arms + params.sweep.encoder:
         params.arm(name)
     return params
 

@@ -28,9 +28,9 @@ ANSWERS = {"recall": recalled, "spot": spotted}
 def main(argv: list[str] | None = None) -> None:
     work, haystacks = seeking.begin(__doc__, argv)
     model, params = work.trained(), work.params.sweep
-    longest = max(params.words)
-    plan = [("test", "own", "recall", params.pairs, hay, True) for hay in params.words]
-    plan += [("test", "own", "spot", params.digits, hay, True) for hay in params.prompts]
+    longest, heated = max(params.words), work.arm["arm"] in params.encoder
+    plan = [("test", "own", "recall", params.pairs, hay, heated) for hay in params.words]
+    plan += [("test", "own", "spot", params.digits, hay, heated) for hay in params.prompts]
     plan += [
         (split, answers, "recall", params.pairs, longest, False)
         for split, answers in (("dev", "own"), ("test", "another"))
