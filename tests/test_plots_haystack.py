@@ -384,6 +384,20 @@ def test_all_weights_kept_stand_at_the_right_end():
     assert len(markers(axes)) == 5  # temperatures, float32 alone
 
 
+def test_a_slot_that_was_pruned_at_one_length_alone_is_said():
+    pruning = ONE.pruning.query("slot == 'cross' or hay == 8")
+    for draw in (plots.sparsity_topk, plots.sparsity_int8):
+        texts = [[text.get_text() for text in axes.texts] for axes in draw(pruning, "echo").axes]
+        assert texts == [[], [], ["not measured"], []]
+
+
+def test_learning_draws_a_line_per_seed_and_a_bold_mean():
+    axes = figures(MANY)["recall_learning"]().axes[0]
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 12]
+    assert len(curves) == 3 + 1
+    assert curves[0].get_linewidth() == max(line.get_linewidth() for line in curves)
+
+
 def test_int8_that_was_not_measured_is_said():
     figure = plots.sparsity_int8(ONE.pruning[~ONE.pruning["int8"]], "echo")
     assert all("not measured" in axes.texts[0].get_text() for axes in figure.axes)

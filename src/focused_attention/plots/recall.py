@@ -45,7 +45,8 @@ def recall_learning(dev: pd.DataFrame, learning: pd.DataFrame, look: dict[str, S
 
     `dev` has the columns arm, seed, step, task and first_word (a fraction); `learning` arm, seed
     and transition_step, the first step at which half of the values were right (missing: never),
-    where a triangle stands. An arm counts as trained if all its seeds end above the gate.
+    where a triangle stands. An arm counts as trained if the mean of
+    its seeds, in bold, ends above the gate.
     """
     dev = dev[dev["task"] == "recall"]
     arms = [arm for arm in look if arm in set(dev["arm"])]
@@ -56,9 +57,12 @@ def recall_learning(dev: pd.DataFrame, learning: pd.DataFrame, look: dict[str, S
         down, across, figsize=(width, 0.8 + 1.6 * down), sharex=True, sharey=True, squeeze=False
     )
     for axes, arm in zip(panels.flat, arms, strict=False):
-        for seed, run in dev[dev["arm"] == arm].groupby("seed"):
+        of_arm = dev[dev["arm"] == arm]
+        mean = 100 * of_arm.groupby("step")["first_word"].mean()
+        axes.plot(mean.index, mean, color=look[arm].colour)
+        for seed, run in of_arm.groupby("seed"):
             run = run.sort_values("step")
-            axes.plot(run["step"], 100 * run["first_word"], color=look[arm].colour, linewidth=1)
+            axes.plot(run["step"], 100 * run["first_word"], color=look[arm].colour, linewidth=0.6)
             of = learning[(learning["arm"] == arm) & (learning["seed"] == seed)]
             step = of["transition_step"].dropna()
             height = 100 * run.set_index("step")["first_word"].reindex(step)

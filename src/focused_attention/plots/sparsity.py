@@ -42,6 +42,8 @@ def sparsity_topk(pruning: pd.DataFrame, arm: str) -> Figure:
     for (hay, slot), axes in panels.items():
         part = pruning[(pruning["hay"] == hay) & (pruning["slot"] == slot)]
         part = part.assign(top_k=part["top_k"].fillna(everything))
+        if part.empty:
+            say(axes, "not measured")
         for value, colour in heats(part["temperature"]).items():
             of = part[part["temperature"] == value]
             label = f"temperature {value:g}"
@@ -73,8 +75,8 @@ def sparsity_int8(pruning: pd.DataFrame, arm: str) -> Figure:
             rate, low, high = (100 * of[c].astype(float) for c in ("rate", "low", "high"))
             bars(axes, of["temperature"] * aside, rate, low, high, color=colour, label=label)
         if not part["int8"].astype(bool).any():
-            say(axes, "int8 not measured")
-        temperature_axis(axes, "x", part["temperature"])
+            say(axes, "not measured" if part.empty else "int8 not measured")
+        temperature_axis(axes, "x", pruning["temperature"])
     finish(panels, "temperature")
     legend(fig, handles(*panels.values()))
     return fig

@@ -120,7 +120,7 @@ def temperature_accuracy(accuracy: pd.DataFrame, arm: str) -> Figure:
     labels(panels, None, "temperature")
     slots = list(dict.fromkeys(slot for _, slot in panels))
     for (task, slot), axes in panels.items():
-        if slot == slots[-1]:
+        if slot == slots[-1] and axes.lines[1:]:  # beside that of temperature 1
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=task, title_fontsize=8)
     return fig
 
