@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 
 mpl.use("Agg")
 
-from focused_attention import plots
+from focused_attention import params, plots
 from focused_attention.metrics import alignment, sharpness
 from focused_attention.plots import haystack
 from focused_attention.plots.temperature import log_length, published
@@ -34,7 +35,7 @@ SIZES = {
     "recall": ((0, 5.2), (8, 10.4), (20, 18.3), (45, 34.9), (75, 55.0)),
     "spot": ((0, 2.6), (1, 6.1), (3, 12.8), (6, 23.0), (12, 43.9)),
 }
-FOCUS = {"mechanism": "focused", "schedule": "published", "temp_scale": 0.5}
+FOCUS = {"mechanism": "focused", "temp_scale": 0.5}  # published, where no schedule is set
 ROWS = {  # of params.yaml
     "echo-hybrid": {"focus": {"mechanism": "hybrid"}},
     "echo-cross-off": {"cross": FOCUS | {"schedule": "off"}},
@@ -42,7 +43,7 @@ ROWS = {  # of params.yaml
     "echo-cross-false": {"cross": FOCUS},
     "echo-cross-learned": {"cross": {"mechanism": "focused", "schedule": "learned"}},
     "echo-cross-learned-span": {"cross": {"mechanism": "focused", "schedule": "learned_span"}},
-    "echo-cross-log": {"cross": {"schedule": "log_length", "train_length": 128}},
+    "echo-cross-log": {"cross": FOCUS | {"schedule": "log_length", "train_length": 128}},
     "echo-encoder-true": {"encoder": FOCUS | {"sharpen_longer": True}},
     "echo-encoder-false": {"encoder": FOCUS},
 }
@@ -347,6 +348,16 @@ def test_train_length_of_the_schedule_is_where_it_is_one():
         assert np.interp(-1.0, -line.get_ydata()[::1], line.get_xdata()) == pytest.approx(
             expected, abs=0.1
         )
+
+
+def test_settings_are_read_from_the_papers_own_arms():
+    arms = params.load(ROOT / "params.yaml").arms
+    table = plots.settings({name: asdict(arm) for name, arm in arms.items()}).set_index("arm")
+    assert table.loc["echo", "slot"] == ""
+    assert tuple(table.loc["echo-cross-off", ["slot", "schedule"]]) == ("cross", "off")
+    for name, schedule in (("true", "sharpen longer"), ("false", "sharpen shorter")):
+        row = table.loc[f"echo-cross-{name}"]
+        assert (row["slot"], row["schedule"], row["temp_scale"]) == ("cross", schedule, 0.5)
 
 
 def test_gain_is_in_points_beside_its_margin():

@@ -164,10 +164,11 @@ def settings(arms: dict[str, dict]) -> pd.DataFrame:
         found = {"arm": arm, "slot": "", "schedule": ""}
         for slot in ("focus", "encoder", "cross"):
             of = row.get(slot) or {}
-            if "schedule" in of:
+            if of.get("mechanism") == "focused":
+                schedule = of.get("schedule", "published")
                 toggle = {True: "sharpen longer", False: "sharpen shorter"}
                 published = toggle[bool(of.get("sharpen_longer", False))]
-                name = published if of["schedule"] == "published" else of["schedule"]
+                name = published if schedule == "published" else schedule
                 found |= {"slot": slot, "schedule": name.replace("_", " ")}
                 found |= {key: of[key] for key in ("temp_scale", "train_length") if key in of}
         rows.append(found)
