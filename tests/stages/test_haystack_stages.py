@@ -30,7 +30,8 @@ SMALL = {
         "arms": ["tiny"], "seeds": [1], "steps": 4, "batch_seconds": 6.0, "warmup": 2,
         "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
     },
-    "sweep": SIZES | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0], "encoder": ["tiny"]},
+    "sweep": SIZES
+    | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0], "encoder": ["tiny"]},
     "entropy": SIZES | {"temperatures": [1.0, 1e6]},
     "prune": SIZES
     | {
