@@ -67,7 +67,11 @@ def test_every_stage_made_what_it_should(reproduced):
         assert (reproduced / "runs" / "smoke" / "train" / f"{arm}-1.safetensors").exists()
         assert summary[f"{arm}_digits_greedy_wer"] >= 0
         assert (results / "evaluate" / f"{arm}-1.csv").read_text().count("\n") > 12
-    for name in ("01-data", "02-pilot", "03-runtime"):
+    claims = json.loads((results / "verdicts.json").read_text())["claims"]
+    assert [*claims] == ["C0", "C1", "C2", "C3", "C4", "C5", "C6"]
+    assert "echo,recall" in (results / "findings" / "accuracy.csv").read_text()
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        name = notebook.stem
         executed = json.loads((reproduced / f"notebooks/executed/{name}.ipynb").read_text())
         outputs = [o for cell in executed["cells"] for o in cell.get("outputs", [])]
         assert any("image/png" in o.get("data", {}) for o in outputs)
@@ -102,6 +106,30 @@ def test_changing_an_arm_retrains_that_arm_alone(reproduced):
     path.write_text(before)
     assert "Running stage 'train@echo-1'" in output
     assert "Stage 'train@whisper-1' didn't change, skipping" in output
+
+
+def test_an_arm_added_is_trained_alone_and_stands_in_the_tables(reproduced):
+    path = reproduced / "params.yaml"
+    before = path.read_text()
+    params = yaml.safe_load(before)
+    params["arms"]["newcomer"] = {
+        "model": "echo", "heads": 4, "focus_blocks": 1, "cross": {"mechanism": "focused"}
+    }  # fmt: skip
+    for study in ("train", "seek"):
+        params[study]["arms"].append("newcomer")
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    output = run(reproduced, *DVC, "repro", "judge")
+    ran = [line for line in output.splitlines() if line.startswith("Running stage '")]
+    trained = [line for line in ran if "'seek@" in line or "'train@" in line]
+    assert len(trained) == 3  # two seeds seek, one reads
+    assert all("newcomer" in line for line in trained)
+    assert any("'sweep@newcomer-1'" in line for line in ran)
+    results = reproduced / "results" / "smoke"
+    assert "newcomer,recall" in (results / "findings" / "accuracy.csv").read_text()
+    assert "newcomer" in (results / "tables" / "wer.csv").read_text()
+    changed = run(reproduced, *DVC, "metrics", "diff", "--all")
+    path.write_text(before)
+    assert "newcomer" in changed
 
 
 def test_the_smoke_numbers_are_kept_apart(reproduced):
