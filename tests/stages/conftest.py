@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from focused_attention.analysis import traps
+from tests.stages.made_up import write_findings
 
 ROOT = Path(__file__).parents[2]
 PROFILE = "pilot"
@@ -105,6 +106,7 @@ def write_results(root: Path) -> None:
         json.dumps({"hardware": hardware, "rows": attention, "timings": timings()})
     )
     (folder / "traps.json").write_text(json.dumps({"traps": traps.measure()}))
+    write_findings(root / "results" / PROFILE, "a made-up processor, 2 threads")
 
 
 def timings() -> list[dict]:

@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from focused_attention.analysis.findings import TRAINED
 from focused_attention.errors import UserError
+from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.stages import paper
+from tests.stages.made_up import write_findings
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "paper").rglob("*.typ"))
 PROSE = [p for p in SOURCES if p.parent.name == "sections"]
+STUDIED = (
+    "echo", "whisper",
+    "echo-cross-off", "echo-cross-true", "echo-cross-false", "echo-cross-learned",
+)  # fmt: skip
 UNITS = r"(?:em|pt|fr|cm|mm|in|deg|%)"
 
 
@@ -26,6 +33,7 @@ def figures_used() -> set[str]:
 def desk(house):
     """The paper's sources beside made-up results and empty figures."""
     shutil.copytree(ROOT / "paper", "paper", ignore=shutil.ignore_patterns("*.pdf"))
+    shutil.copytree(ROOT / "profiles", "profiles")
     Path("paper/figures").mkdir(exist_ok=True)
     figure = Figure(figsize=(3, 1))
     for name in figures_used():
@@ -61,6 +69,8 @@ def test_a_missing_number_breaks_the_build(desk):
     [
         "results/pilot/summary.json",
         "results/pilot/traps.json",
+        "results/pilot/verdicts.json",
+        "results/pilot/findings/optimum.csv",
         "results/benchmark-attention.json",
         "results/benchmark-speech.json",
         "paper/references.bib",
@@ -92,6 +102,29 @@ def test_a_warning_breaks_the_build(desk):
 def test_a_profile_without_results_is_one_line(desk):
     with pytest.raises(UserError, match="results/full: no results of profile 'full'"):
         paper.compile_paper(paper.SOURCE, "full")
+
+
+@pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])
+def test_every_verdict_has_its_words(desk, verdict):
+    nothing = paper.compile_paper(paper.SOURCE, "pilot")
+    write_findings(Path("results/pilot"), "a made-up processor", STUDIED, verdict)
+    assert paper.compile_paper(paper.SOURCE, "pilot") != nothing
+
+
+def test_findings_are_those_of_a_full_run_where_there_is_one(desk):
+    pilot = paper.compile_paper(paper.SOURCE, "pilot")
+    write_findings(Path("results/full"), "a made-up processor", STUDIED, "supported")
+    assert paper.compile_paper(paper.SOURCE, "pilot") != pilot
+    Path("results/full/findings/learning.csv").unlink()
+    with pytest.raises(UserError, match=r"file not found.*full/findings/learning\.csv"):
+        paper.main([])
+
+
+def test_definitions_are_those_of_the_code():
+    text = (ROOT / "paper/numbers.typ").read_text("utf-8")
+    found = dict(re.findall(r"(?m)^#let (collapsed|one-hot|gate) = ([\d.]+)$", text))
+    wanted = {"collapsed": COLLAPSED, "one-hot": ONE_HOT, "gate": TRAINED}
+    assert {name: float(number) for name, number in found.items()} == wanted
 
 
 def test_smoke_results_are_marked_as_such(desk):

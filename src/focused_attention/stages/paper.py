@@ -2,9 +2,10 @@
 
     python -m focused_attention.stages.paper
 
-The text takes every number from results/PROFILE/, and a number that is missing fails the build, as
-does any warning. The typst package is the whole toolchain: no fonts of the system, no downloads, a
-fixed date, hence the same bytes on every run.
+The text takes every number from results/PROFILE/, findings and verdicts from results/full/ where a
+`full` run is. A number that is missing fails the build, as does any warning. The typst package is
+the whole toolchain: no fonts of the system, no downloads, a fixed date, hence the same bytes on
+every run.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import typst
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import PAPER, RESULTS
+from focused_attention.results import strongest
 
 SOURCE = PAPER / "paper.typ"
 OUTPUT = PAPER / "paper.pdf"
@@ -39,7 +41,7 @@ def compile_paper(source: Path, profile: str) -> bytes:
             root=Path.cwd(),
             font_paths=[],
             ignore_system_fonts=True,
-            sys_inputs={"profile": profile},
+            sys_inputs={"profile": profile, "findings": strongest(profile)},
             package_path=packages,
             package_cache_path=packages,
         )

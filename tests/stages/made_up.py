@@ -1,0 +1,99 @@
+"""Findings and verdicts in the results' formats, with made-up numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from focused_attention.analysis import instrument, verdicts
+from focused_attention.analysis.findings import COLUMNS, RATE
+from focused_attention.results import write_csv, write_json
+
+SEEDS = (1, 2, 3)
+SECONDS = {"recall": {0: 5.6, 8: 13.2, 60: 61.0}, "spot": {0: 2.4, 12: 40.0}}
+HEATS = (0.5, 0.71, 1.0, 2.0)
+CLAIM = {
+    "claim": "Sharp attention is better.", "test": "accuracy of sharp attention, less plain",
+    "arms": ["echo"], "verdict": "undecided", "effect": None, "low": None, "high": None,
+    "p": None, "p_holm": None, "margin": 0.02, "n": None, "seeds": None, "unit": "accuracy",
+    "reason": "This profile does not train echo.", "missing": None,
+}  # fmt: skip
+FOUND = {
+    "supported": {"effect": 0.07, "low": 0.03, "high": 0.11, "p": 0.001, "p_holm": 0.006},
+    "refuted": {"effect": -0.01, "low": -0.03, "high": 0.01, "p": 0.4, "p_holm": 0.8},
+    "undecided": {"effect": 0.01, "low": -0.03, "high": 0.05, "p": 0.4, "p_holm": 0.8},
+}
+
+
+def write_findings(
+    folder: Path, hardware: str, arms: Sequence[str] = ("echo",), verdict: str | None = None
+) -> None:
+    """Made-up findings/ and verdicts.json: every claim of one verdict, or nothing compared."""
+    rate = dict(zip(RATE, (3, 128, 0.6, 0.5, 0.7, 0.01, -0.02, 0.04), strict=True))
+    heads = {"seeds": 3, "collapsed_heads": 4, "one_hot_heads": 2, "heads": 48}
+    places = [
+        {"arm": arm, "task": task, "needles": 3, "hay": hay, "seconds": seconds, "slot": slot}
+        for arm in arms
+        for task, sizes in SECONDS.items()
+        for hay, seconds in sizes.items()
+        for slot in ("encoder", "cross", "both")
+    ]
+    tables = {
+        "accuracy": [place | {"temperature": t} | rate for place in places for t in HEATS],
+        "optimum": [
+            place
+            | {"seeds": 3, "utterances": 128, "temperature": 0.71, "low": 0.5, "high": 1.0}
+            | {"rate": 0.6, "gain": 0.02, "gain_low": -0.01, "gain_high": 0.05}
+            for place in places
+        ],
+        "entropy-length": [
+            {"arm": arm, "slot": slot, "metric": metric, "temperature": t, "hay": hay}
+            | {"seconds": seconds, "mean": 0.6, "low": 0.5, "high": 0.7}
+            | heads
+            for arm in arms
+            for slot in ("encoder", "cross")
+            for metric in ("normalised_entropy", "effective_support", "below", "segment_mass")
+            for t in (0.5, 1.0)
+            for hay, seconds in SECONDS["recall"].items()
+        ],
+        "pruning": [
+            {"arm": "echo", "hay": hay, "temperature": t, "slot": "cross"}
+            | {"int8": int8, "top_k": top_k}
+            | rate
+            for hay in (8, 60)
+            for t in HEATS
+            for int8, top_k in ((False, 8), (False, ""), (True, ""))
+        ],
+        "learning": [
+            {"arm": arm, "seed": seed, "steps": 2200, "transition_step": 1200 if seed < 3 else ""}
+            | {"recall_first_word": 0.95, "spot_first_word": 0.9, "trained": True}
+            for arm in arms
+            for seed in SEEDS
+        ],
+        "temperatures": [
+            {"arm": arm, "seed": seed, "slot": "cross", "layer": layer, "head": head}
+            | {"temperature": 0.9 + 0.1 * layer, "slope": 0.0}
+            for arm in arms
+            if arm.endswith("-learned")
+            for seed in SEEDS
+            for layer in (0, 1)
+            for head in (0, 1)
+        ],
+    }
+    for name, rows in tables.items():
+        write_csv(folder / "findings" / f"{name}.csv", rows, COLUMNS[name])
+    found = {} if verdict is None else FOUND[verdict] | {"n": 128, "seeds": 3, "verdict": verdict}
+    if verdict == "undecided":
+        found["missing"] = {"half_width": 0.04, "utterances": 512, "seeds": None}
+    worst = {"unit": "word error rate of the worst arm", "ratio_low": 1.2, "ratio_high": 1.6}
+    claims = {"C0": CLAIM | found | worst | {"p": None, "p_holm": None}}
+    for name, claim in verdicts.CLAIMS.items():
+        claims[name] = CLAIM | found
+        claims[name] |= {"claim": claim.claim, "test": claim.test, "unit": claim.unit}
+    checks = {
+        name: {"test": test, "holds": True, "rate": 0.1, "difference": -0.1, "low": -0.2}
+        | {"high": -0.1}
+        for name, (test, _) in instrument.CHECKS.items()
+    }
+    about = {"profile": folder.name, "hardware": hardware, "resamples": 2000, "confidence": 0.95}
+    write_json(
+        folder / "verdicts.json", about | {"margin": 0.02, "claims": claims, "checks": checks}
+    )
