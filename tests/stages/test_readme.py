@@ -1,4 +1,4 @@
-"""README: its table is the results' table, and nothing else is touched."""
+"""README: its tables are the results' tables, and nothing else is touched."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from focused_attention.errors import UserError
 from focused_attention.stages import readme
+from tests.stages.made_up import write_findings
 
 ROOT = Path(__file__).parents[2]
 TEXT = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
@@ -22,6 +23,32 @@ def test_the_table_goes_between_the_markers(house):
     assert "a made-up processor" in first
     readme.main([])
     assert Path("README.md").read_text() == first
+
+
+def test_the_verdicts_stand_below_the_error_rates(house):
+    Path("README.md").write_text(TEXT)
+    readme.main([])
+    text = Path("README.md").read_text()
+    assert text.index("| `echo` |") < text.index("| C0 |") < text.index("| C6 |")
+    assert "| not compared | – | **undecided** |\n| C2 |" in text
+    assert "Undecided: C0, C1, C2, C3, C4, C5, C6." in text
+    assert "Profile `pilot`, computed on: a made-up processor" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "cells"),
+    [
+        ("supported", "| +7.0 [3.0, 11.0] | 128 × 3 | **supported** |"),
+        ("refuted", "| −1.0 [−3.0, 1.0] | 128 × 3 | **refuted** |"),
+    ],
+)
+def test_the_verdicts_are_those_of_a_full_run_where_there_is_one(house, verdict, cells):
+    Path("README.md").write_text(TEXT)
+    write_findings(Path("results/full"), "another processor", verdict=verdict)
+    readme.main([])
+    text = Path("README.md").read_text()
+    assert text.count(cells) >= 5  # all but C2, an entropy, and C0, a rate
+    assert "Profile `full`, computed on: another processor" in text
 
 
 def test_a_smoke_run_shows_no_results(house):
@@ -49,6 +76,6 @@ def test_missing_results_are_an_error(house):
 def test_committed_readme_shows_the_committed_results(monkeypatch):
     monkeypatch.chdir(ROOT)
     text = Path("README.md").read_text()
-    if not Path("results/pilot/tables/wer.csv").exists():
+    if not Path("results/pilot/verdicts.json").exists():
         pytest.skip("no results yet")
-    assert readme.insert(text, readme.table("pilot")) == text
+    assert readme.insert(text, readme.results("pilot")) == text

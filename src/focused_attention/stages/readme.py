@@ -1,8 +1,10 @@
-"""Write the results table of README.md, between its two marker lines, from the results.
+"""Write the results tables of README.md, between its two marker lines, from the results.
 
     python -m focused_attention.stages.readme
 
-The rest of README.md is left as it is. A smoke run's numbers are no results and are not shown.
+They are the error rates of the profile and the verdicts on the claims, which are those of
+results/full/ where a `full` run is. The rest of README.md is left as it is. A smoke run's numbers
+are no results and are not shown.
 """
 
 import argparse
@@ -11,15 +13,21 @@ import logging
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import README, RESULTS
-from focused_attention.results import read_csv, read_json, write_text
+from focused_attention.results import read_csv, read_json, strongest, write_text
 
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
 END = "<!-- end of results -->"
 DECODING = "beam"
+VERDICTS = ("supported", "refuted", "undecided")
 TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whole prompts"}
 
 
-def table(profile: str) -> str:
+def results(profile: str) -> str:
+    """All that stands between the markers."""
+    return f"{error_rates(profile)}\n\n{verdicts(strongest(profile))}"
+
+
+def error_rates(profile: str) -> str:
     """The results of a profile as a Markdown table and the line that says where they are from."""
     folder = RESULTS / profile
     arms = read_csv(folder / "tables" / "arms.csv")
@@ -49,6 +57,35 @@ def table(profile: str) -> str:
     )
 
 
+def verdicts(profile: str) -> str:
+    """The claims, how they were decided, and the line that says what is shown."""
+    judged = read_json(RESULTS / profile / "verdicts.json")
+    claims = judged["claims"]
+    lines = [
+        _row(["", "the source says", "what was compared", "effect", "n × seeds", "verdict"]),
+        _row(["---"] * 3 + ["---:"] * 2 + ["---"]),
+    ]
+    for name, claim in claims.items():
+        size = "–" if claim["n"] is None else f"{claim['n']} × {claim['seeds']}"
+        said = [claim["claim"], claim["test"], _effect(claim), size]
+        lines.append(_row([name, *said, f"**{claim['verdict']}**"]))
+    found = []
+    for verdict in VERDICTS:
+        if names := [name for name, claim in claims.items() if claim["verdict"] == verdict]:
+            found.append(f"{verdict.capitalize()}: {', '.join(names)}.")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{' '.join(found)} Effects in percentage points (C0: the worst arm's "
+            "word error rate in percent; C2: entropy / log n) with their "
+            f"{100 * judged['confidence']:g} % intervals over utterances and seeds. "
+            f"Profile `{profile}`, computed on: {judged['hardware']}. Undecided claims say in "
+            f"`results/{profile}/verdicts.json` what was missing.",
+        ]
+    )
+
+
 def insert(text: str, content: str) -> str:
     """`text` with `content` between the markers. Raises UserError if they are not there once."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
@@ -68,17 +105,27 @@ def _rate(cell: dict[str, str] | None) -> str:
     return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
+def _effect(claim: dict) -> str:
+    if claim["effect"] is None:
+        return "not compared"
+    of = claim["unit"].split()[0]
+    factor, places = (1, 3) if of == "entropy" else (100, 1)
+    value, low, high = (f"{factor * claim[key]:.{places}f}" for key in ("effect", "low", "high"))
+    sign = "" if of == "word" or value.startswith("-") else "+"
+    return f"{sign}{value} [{low}, {high}]".replace("-", "−")
+
+
 def _size(cell: dict[str, str]) -> str:
     return f"{cell['utterances']}, {cell['words']}"
 
 
 def main(argv: list[str] | None = None) -> None:
-    argparse.ArgumentParser(description="Write README.md's results table.").parse_args(argv)
+    argparse.ArgumentParser(description="Write README.md's results tables.").parse_args(argv)
     profile = load().profile
     if profile == "smoke":
         logging.info("%s: left as it is; a smoke run has no results to show", README)
         return
-    write_text(README, insert(README.read_text(encoding="utf-8"), table(profile)))
+    write_text(README, insert(README.read_text(encoding="utf-8"), results(profile)))
     logging.info("%s: results of profile %s", README, profile)
 
 
