@@ -32,8 +32,9 @@ def said(haystacks, utterance):
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
-def test_recall_asks_for_the_value_of_a_key_and_what_follows(haystacks, split):
+def test_recall_asks_for_the_value_of_a_key(haystacks, split):
     rng = np.random.default_rng(1)
+    decode = haystacks.composer.store.tokenizer.decode
     for _ in range(30):
         u = haystacks.recall(split, rng, pairs=2, hay=3, augment=False)
         texts = said(haystacks, u)
@@ -44,15 +45,29 @@ def test_recall_asks_for_the_value_of_a_key_and_what_follows(haystacks, split):
         assert len(texts) == 2 * 2 + 3
         for key, value in zip(keys, values, strict=True):  # a pair is never parted
             assert texts[texts.index(key) + 1] == value
-        answer = u.text.split()
-        assert needles[-len(answer) :] == answer
-        asked = needles[-len(answer) - 1]
-        assert asked in KEYS
-        decode = haystacks.composer.store.tokenizer.decode
-        assert decode(u.query) == asked
+        assert u.text == values[keys.index(decode(u.query))] == decode(u.tokens)
         assert decode(u.heard) == " ".join(needles)
-        assert decode(u.tokens) == u.text
         assert split_of(" ".join(needles), 0.1, 0.1) == split
+
+
+def test_in_training_every_key_is_asked_and_only_answers_are_asked_for(haystacks):
+    rng, composer = np.random.default_rng(6), haystacks.composer
+    decode = composer.store.tokenizer.decode
+    firsts = set()
+    for _ in range(40):
+        u = haystacks.recall("train", rng, pairs=3, hay=1, augment=True)
+        needles = [t for t in said(haystacks, u) if t in KEYS | DIGITS]
+        value = dict(zip(needles[::2], needles[1::2], strict=True))
+        answers, batch = u.text.split(), composer.batch([u])
+        written = batch.targets[0][batch.targets[0] != -100].tolist()
+        assert decode(written) == u.text
+        assert written[-1] == composer.store.tokenizer.eot
+        dialogue = decode([*u.query, *u.tokens]).split()
+        assert dialogue[1::2] == answers
+        assert [value[key] for key in dialogue[::2]] == answers
+        assert set(dialogue[::2]) == set(value)
+        firsts.add(needles.index(dialogue[0]))
+    assert firsts == {0, 2, 4}
 
 
 def test_spot_asks_for_the_digits_among_prompts_of_its_split(haystacks):
@@ -87,18 +102,42 @@ def test_a_curriculum_begins_with_the_fewest(haystacks):
     assert max(sizes) == 2 * 2 + 3
 
 
-def test_strings_are_read_before_anything_is_sought(haystacks):
-    plans = list(islice(haystacks.training({"words": 0.2, "recall": 0.8}, 20.0, seed=1), 400))
-    strings = [all(u.task == "words" for u in plan) for plan in plans]
-    reading = strings.index(False)
+def is_string(haystacks, utterance):
+    """Whether an utterance holds different keys and digits, in any order, and nothing else."""
+    texts = said(haystacks, utterance)
+    return set(texts) <= KEYS | DIGITS and len(set(texts)) == len(texts)
+
+
+def test_strings_come_before_anything_is_sought(haystacks):
+    plans = list(islice(haystacks.training({"words": 0.2, "spot": 0.8}, 20.0, seed=1), 400))
+    reading = next(i for i, plan in enumerate(plans) if any(u.task == "spot" for u in plan))
+    first = [u for plan in plans[:reading] for u in plan]
     assert reading >= PARAMS.reading
-    assert max(len(u.recordings) for plan in plans[:reading] for u in plan) == 1  # the first pool
+    assert {len(u.recordings) for u in first} == {1}  # the first pool
+    assert all(is_string(haystacks, u) for u in first)
     later = [u for plan in plans[reading:] for u in plan]
-    words = [u for u in later if u.task == "words"]
-    assert 0.1 < len(words) / len(later) < 0.3
-    assert {len(u.recordings) for u in words} == {1, 2, 3, 4}
-    assert all(set(u.text.split()) <= KEYS | DIGITS and u.prompt == "transcribe" for u in words)
-    assert all(split_of(u.text, 0.1, 0.1) == "train" for u in words)
+    strings = [u for u in later if u.task != "spot"]
+    assert 0.1 < len(strings) / len(later) < 0.3
+    assert {len(u.recordings) for u in strings} == {1, 2, 3, 4}
+    assert all(split_of(" ".join(said(haystacks, u)), 0.1, 0.1) == "train" for u in strings)
+
+
+def test_a_string_is_written_whole_or_asked_word_by_word(haystacks):
+    rng, decode = np.random.default_rng(5), haystacks.composer.store.tokenizer.decode
+    strings = [haystacks.string("train", rng, words=4, augment=False) for _ in range(200)]
+    assert all(is_string(haystacks, u) for u in strings)
+    whole = [u for u in strings if u.task == "words"]
+    assert 60 < len(whole) < 140
+    assert all(u.text.split() == said(haystacks, u) and not u.query for u in whole)
+    assert {u.prompt for u in whole} == {"transcribe"}
+    others = [u for u in strings if u.task == "recall"]
+    assert len(others) == len(strings) - len(whole)
+    for u in others:
+        texts, dialogue = said(haystacks, u), decode([*u.query, *u.tokens]).split()
+        assert sorted(dialogue[::2]) == sorted(texts[:-1])
+        assert [texts[texts.index(word) + 1] for word in dialogue[::2]] == dialogue[1::2]
+        assert dialogue[1::2] == u.text.split()
+        assert decode(u.heard) == " ".join(texts)
 
 
 def test_an_unknown_task_is_an_error(haystacks):

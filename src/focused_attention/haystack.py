@@ -1,16 +1,18 @@
 """Needles in haystacks of speech: tasks in which most of what is said must be passed over.
 
-    recall   |may|four| |pound| |june|two| |hello| |march|nine|      asked "june":  "two march nine"
+    recall   |may|four| |pound| |june|two| |hello| |march|nine|      asked "june":  "two"
     spot     |please enter| |seven| |your call is important| |one|   "seven one"
 
 `recall` holds pairs of a key (a weekday or a month) and a value (a digit), with other words between
-the pairs; the prompt ends with a key, and the answer is everything of a pair from its value on.
+the pairs; the prompt ends with a key, and the answer is its value. In training the other keys are
+asked after the answer, each answered in its turn: as many questions as a recording can bear.
 `spot` holds digits among whole prompts; the answer is the digits. What is to be passed over
 is never written: neither by the decoder nor in the transcript for CTC. So few words are ever
 written that each has a token of its own.
 
-Whoever is to find must be able to read: the first batches are strings of keys and digits, to be
-transcribed. In seven trials without them (1300 to 2700 steps) no model bound a value to its key.
+Whoever is to find must be able to read: the first batches are strings of keys and digits that grow
+from one word, to be written whole, or what follows each word asked. In seven trials without them
+(1300 to 2700 steps) no model bound a value to its key.
 """
 
 import math
@@ -59,12 +61,12 @@ class HaystackComposer:
         self.composer, self.params = composer, params
         recordings = composer.store.recordings
         words = composer.lexicon["words"]
-        self.keys: dict[str, list[int]] = {}  # recordings of every key
-        for i in words:
-            if recordings[i].text in KEYS:
-                self.keys.setdefault(recordings[i].text, []).append(i)
         self.values = composer.lexicon["digits"]
-        self.needles = [i for i in words if recordings[i].text in NEEDLES]
+        self.needles: dict[str, list[int]] = {}  # recordings of every key and digit
+        for i in words:
+            if recordings[i].text in NEEDLES:
+                self.needles.setdefault(recordings[i].text, []).append(i)
+        self.keys = sorted(KEYS & set(self.needles))
         self.hay = [i for i in words if recordings[i].text not in NEEDLES]
         self.prompts = {
             split: [
@@ -79,11 +81,10 @@ class HaystackComposer:
         self, split: str, rng: np.random.Generator, pairs: int, hay: int, augment: bool
     ) -> Utterance:
         """`pairs` pairs with `hay` words before, between and after them."""
-        recordings = self.composer.store.recordings
 
         def draw() -> list[int]:
-            names = rng.permutation(sorted(self.keys))[:pairs]
-            drawn = ((rng.choice(self.keys[str(n)]), rng.choice(self.values)) for n in names)
+            names = (self.keys[i] for i in rng.permutation(len(self.keys))[:pairs])
+            drawn = ((rng.choice(self.needles[n]), rng.choice(self.values)) for n in names)
             return [int(i) for pair in drawn for i in pair]
 
         needles = self.of_split(split, draw)
@@ -92,11 +93,8 @@ class HaystackComposer:
         for pair in range(pairs + 1):
             chosen += [int(rng.choice(self.hay)) for _ in range((places == pair).sum())]
             chosen += needles[2 * pair : 2 * pair + 2]
-        asked = 2 * int(rng.integers(pairs))
-        return self.utterance(
-            "recall", needles, needles[asked + 1 :], chosen, rng, augment,
-            query=recordings[needles[asked]].tokens,
-        )  # fmt: skip
+        asked = [2 * int(pair) for pair in rng.permutation(pairs)]
+        return self.asked(needles, asked if augment else asked[:1], chosen, rng, augment)
 
     def spot(
         self, split: str, rng: np.random.Generator, digits: int, prompts: int, augment: bool
@@ -113,18 +111,51 @@ class HaystackComposer:
         return self.utterance("spot", needles, needles, chosen, rng, augment)
 
     def string(self, split: str, rng: np.random.Generator, words: int, augment: bool) -> Utterance:
-        """`words` keys and digits in any order, all of which are asked for."""
-        chosen = self.of_split(
-            split, lambda: [int(i) for i in rng.choice(self.needles, size=words)]
-        )
-        return self.utterance("words", chosen, chosen, tuple(chosen), rng, augment)
+        """`words` different keys and digits in any order: all of them, or those after one of them.
+
+        Asked one of the words, as `recall` asks a key, in half of the strings of two or more.
+        """
+        names = sorted(self.needles)
+
+        def draw() -> list[int]:
+            drawn = (names[i] for i in rng.permutation(len(names))[:words])
+            return [int(rng.choice(self.needles[name])) for name in drawn]
+
+        needles = self.of_split(split, draw)
+        if words == 1 or rng.random() < 0.5:
+            return self.utterance("words", needles, needles, needles, rng, augment)
+        asked = [int(place) for place in rng.permutation(words - 1)]
+        return self.asked(needles, asked, needles, rng, augment)
+
+    def asked(
+        self,
+        needles: list[int],
+        asked: list[int],  # places in `needles`
+        chosen: list[int],
+        rng: np.random.Generator,
+        augment: bool,
+    ) -> Utterance:
+        """What follows each of the needles asked, one question after the other."""
+        recordings = self.composer.store.recordings
+        spoken = [[recordings[needles[i]].tokens for i in (at, at + 1)] for at in asked]
+        (query, first), *others = spoken
+        tokens, told = [*first], []
+        for question, answer in others:
+            told += range(len(tokens), len(tokens) + len(question))
+            tokens += question + answer
+        answers = [needles[at + 1] for at in asked]
+        return self.utterance(
+            "recall", needles, answers, chosen, rng, augment,
+            tokens=tuple(tokens), query=query, told=tuple(told),
+        )  # fmt: skip
 
     def sources(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Where what each decoder position must write next is said: start and end, (B, L) each.
 
-        In feature frames, not a number where nothing that is said must be written.
+        In feature frames, not a number where nothing that is said must be written, and after the
+        first of several questions.
         """
-        recordings = self.composer.store.recordings
+        recordings, decode = self.composer.store.recordings, self.composer.store.tokenizer.decode
         start, end = (torch.full(batch.targets.shape, torch.nan) for _ in range(2))
         for b, u in enumerate(batch.utterances):
             said = [
@@ -132,8 +163,12 @@ class HaystackComposer:
                 for word, i in zip(self.composer.words(u), u.recordings, strict=True)
                 if word.text in NEEDLES
             ]
+            if u.query:
+                texts = [word.text for word, _ in said]
+                place = texts.index(decode(u.query)) + 1
+                said = said[place : place + 1]
             position = len(self.composer.prefix(u)) - 1
-            for word, n in said[-len(u.text.split()) :]:
+            for word, n in said:
                 start[b, position : position + n] = word.start
                 end[b, position : position + n] = word.end
                 position += n
@@ -156,7 +191,7 @@ class HaystackComposer:
             f"split {split!r}; ask for more pairs or digits"
         )
 
-    def utterance(self, task, needles, answer, chosen, rng, augment, query=()) -> Utterance:
+    def utterance(self, task, needles, answer, chosen, rng, augment, **prompt) -> Utterance:
         composer = self.composer
         recordings = composer.store.recordings
         gaps = rng.uniform(*composer.params.gap, size=len(chosen) + 1) / composer.frame
@@ -165,13 +200,13 @@ class HaystackComposer:
             f"{self.text(chosen)} → {self.text(answer)}",
             composer.params.language,
             self.text(answer),
-            [t for i in answer for t in recordings[i].tokens],
+            prompt.pop("tokens", tuple(t for i in answer for t in recordings[i].tokens)),
             tuple(chosen),
             tuple(round(gap) for gap in gaps),
             rng,
             augment,
-            query=tuple(query),
             heard=tuple(t for i in needles for t in recordings[i].tokens),
+            **prompt,
         )
 
     def training(

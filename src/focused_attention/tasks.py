@@ -60,6 +60,7 @@ class Utterance:
     noise_offset: int = 0  # where in the noise recording, in frames
     frames: int = 0  # length
     query: tuple[int, ...] = ()  # what the decoder is told after the task
+    told: tuple[int, ...] = ()  # places in `tokens` of further questions, which are never asked for
     heard: tuple[int, ...] | None = None  # tokens of all that is said, for CTC; None: `tokens`
 
     @property
@@ -234,6 +235,7 @@ class Composer:
             row = torch.tensor([*prefix, *u.tokens, eot])
             tokens[b, : len(row) - 1] = row[:-1]
             targets[b, len(prefix) - 1 : len(row) - 1] = row[len(prefix) :]
+            targets[b, [len(prefix) - 1 + place for place in u.told]] = -100
             text[b, : len(heard[b])] = torch.tensor(heard[b])
         lengths = torch.tensor([len(one) for one in heard])
         return Batch(features, frames, tokens, targets, text, lengths, list(utterances))
