@@ -79,6 +79,8 @@ def check_neutral(evidence: Evidence) -> dict:
                 cells += 1
                 same = swept[place._replace(slot="cross")]
                 different += not all(map(np.array_equal, answers[:2], same[:2]))
+    if not cells:
+        raise NotComparedError("this profile heats cross-attention alone")
     return {"holds": not different, "cells": cells, "different": different}
 
 
