@@ -111,9 +111,8 @@ class HaystackComposer:
         return self.utterance("spot", needles, needles, chosen, rng, augment)
 
     def string(self, split: str, rng: np.random.Generator, words: int, augment: bool) -> Utterance:
-        """`words` different keys and digits in any order: all of them, or those after one of them.
-
-        Asked one of the words, as `recall` asks a key, in half of the strings of two or more.
+        """`words` different keys and digits in any order: to be written whole, or, in half of the
+        strings of two or more, asked word by word what follows, as `recall` asks its keys.
         """
         names = sorted(self.needles)
 
