@@ -358,6 +358,9 @@ def test_settings_are_read_from_the_papers_own_arms():
     for name, schedule in (("true", "sharpen longer"), ("false", "sharpen shorter")):
         row = table.loc[f"echo-cross-{name}"]
         assert (row["slot"], row["schedule"], row["temp_scale"]) == ("cross", schedule, 0.5)
+        assert np.isnan(row["max_span"])
+    local = table.loc["echo-hybrid-true"]
+    assert (local["slot"], local["max_span"]) == ("local branch", 16)
 
 
 def test_gain_is_in_points_beside_its_margin():

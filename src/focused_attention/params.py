@@ -106,6 +106,7 @@ class Entropy:
     pairs: int
     words: list[int]
     temperatures: list[float]
+    encoder_every: int
     utterances: int
     batch_seconds: float
 

@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from focused_attention import results
 from focused_attention.analysis.answers import scores
 from focused_attention.analysis.findings import COLUMNS
 from focused_attention.haystack import KEYS
+from focused_attention.metrics.sharpness import Sharpness
 from focused_attention.params import overlay
 from focused_attention.stages import entropy, judge, prune, seek, sweep
 from focused_attention.tasks import DIGITS
@@ -119,6 +121,22 @@ def test_entropy_is_within_its_bounds_and_a_planted_uniform_model_is_found(folde
         "segment_mass",
         "retrieved",
     }
+
+
+def test_some_rows_of_the_encoder_are_measured_as_if_they_were_all():
+    torch.manual_seed(0)
+    weights = torch.rand(3, 2, 9, 9).softmax(dim=-1)
+    mask = torch.arange(9) < torch.tensor([[9], [7], [4]])
+    for given in (mask, None):
+        everything, all_rows, some = (Sharpness(self_attention=True), Sharpness(), Sharpness())
+        everything.update(weights, given, given)
+        entropy.add_some(all_rows, weights, given, every=1)
+        entropy.add_some(some, weights, given, every=3)
+        by_name = {(r["metric"], r["head"]): r for r in everything.rows()}
+        for row in all_rows.rows():
+            assert row == pytest.approx(by_name[row["metric"], row["head"]], nan_ok=True)
+        counted = {row["rows"] for row in some.rows() if row["metric"] == "entropy"}
+        assert counted == {9 if given is None else 3 + 3 + 2}
 
 
 def test_pruning_nothing_is_the_plain_answer(folder):

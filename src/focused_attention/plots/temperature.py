@@ -42,6 +42,7 @@ COLOURS = {"encoder": BLUE, "cross": VERMILLION, "both": PURPLE}
 SCHEDULES = (  # in their order; the first has none
     "", "off", "sharpen longer", "sharpen shorter", "learned", "learned span", "log length",
 )  # fmt: skip
+PLACES = ("", "focus", "local branch", "encoder", "cross")  # of focused attention, likewise
 GRID = (0.25, 4.0)  # of temperatures, where a table has none
 
 
@@ -154,27 +155,28 @@ def temperature_gain(optimum: pd.DataFrame, arm: str, margin: float) -> Figure:
 
 
 def settings(arms: dict[str, dict]) -> pd.DataFrame:
-    """Slot, schedule, temp_scale and train_length of each arm's focused attention, from its row.
+    """What each arm's focused attention is, from its row of params.yaml.
 
-    `arms` maps names to the rows of params.yaml as dicts. Columns: arm, slot ("" without focused
-    attention), schedule ("" likewise), temp_scale and train_length (not a number where not set).
+    `arms` maps names to those rows as dicts. Columns: arm, slot ("" without focused attention, else
+    one of `PLACES`), schedule ("" likewise), temp_scale, max_span and train_length (not a number
+    where not set).
     """
+    numbers = ["temp_scale", "max_span", "train_length"]
     rows = []
     for arm, row in arms.items():
         found = {"arm": arm, "slot": "", "schedule": ""}
         for slot in ("focus", "encoder", "cross"):
             of = row.get(slot) or {}
-            if of.get("mechanism") == "focused":
+            if of.get("mechanism") in ("focused", "hybrid"):
                 schedule = of.get("schedule", "published")
                 toggle = {True: "sharpen longer", False: "sharpen shorter"}
                 published = toggle[bool(of.get("sharpen_longer", False))]
                 name = published if schedule == "published" else schedule
-                found |= {"slot": slot, "schedule": name.replace("_", " ")}
-                found |= {key: of[key] for key in ("temp_scale", "train_length") if key in of}
+                place = "local branch" if of["mechanism"] == "hybrid" else slot
+                found |= {"slot": place, "schedule": name.replace("_", " ")}
+                found |= {key: of[key] for key in numbers if key in of}
         rows.append(found)
-    columns = ["arm", "slot", "schedule", "temp_scale", "train_length"]
-    table = pd.DataFrame(rows).reindex(columns=columns)
-    numbers = ["temp_scale", "train_length"]
+    table = pd.DataFrame(rows).reindex(columns=["arm", "slot", "schedule", *numbers])
     return table.astype(dict.fromkeys(numbers, float))
 
 
@@ -191,9 +193,11 @@ def temperature_arms(
     tasks = present(accuracy, "task", SEARCHES)
     about = settings[settings["arm"].isin(accuracy["arm"])]
     about = about.assign(
-        place=about["slot"].map(("", "focus", "encoder", "cross").index),
+        place=about["slot"].map(PLACES.index),
         turn=about["schedule"].map(SCHEDULES.index),
-    ).sort_values(["place", "turn", "temp_scale"], kind="stable", na_position="first")
+    )
+    order = ["place", "max_span", "turn", "temp_scale"]
+    about = about.sort_values(order, kind="stable", na_position="first")
     rows, names, position = {}, {}, 0.0
     for _, group in about.groupby("place"):
         for row in group.itertuples():
@@ -201,7 +205,8 @@ def temperature_arms(
             scaled = row.schedule.startswith("sharpen") and not np.isnan(row.temp_scale)
             scale = f", scale {row.temp_scale:g}" if scaled else ""
             plain = look[row.arm].label
-            names[row.arm] = f"{row.slot}: {row.schedule}{scale}" if row.schedule else plain
+            span = "" if np.isnan(row.max_span) else f", span {row.max_span:g}"
+            names[row.arm] = f"{row.slot}: {row.schedule}{scale}{span}" if row.schedule else plain
         position += 0.5
     fig, panels = plt.subplots(
         1, len(tasks), figsize=(PAGE, 0.9 + 0.22 * max(1.0, position)), sharey=True, squeeze=False

@@ -4,13 +4,14 @@ Attention maps are measured batch by batch and dropped: what is kept are sums pe
 """
 
 import torch
+from torch import Tensor
 
 from focused_attention import results
 from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
 from focused_attention.haystack import HaystackComposer
 from focused_attention.metrics.alignment import Alignment
-from focused_attention.metrics.sharpness import Sharpness
+from focused_attention.metrics.sharpness import Sharpness, mean_distance
 from focused_attention.paths import RESULTS
 from focused_attention.tasks import Utterance, bucketed
 from focused_attention.training import device, seeking
@@ -48,8 +49,8 @@ def measure(
         with device.autocast(work.hardware):
             output = model(batch.features, batch.tokens, batch.frames, need_weights=True)
         for layer, weights in enumerate(output.encoder_weights):
-            sharpness = layers.setdefault(("encoder", layer), Sharpness(self_attention=True))
-            sharpness.update(weights, output.mask, output.mask)
+            sharpness = layers.setdefault(("encoder", layer), Sharpness())
+            add_some(sharpness, weights, output.mask, work.params.entropy.encoder_every)
         asked = batch.targets != -100
         for layer, weights in enumerate(output.weights):
             layers.setdefault(("cross", layer), Sharpness()).update(weights, asked, output.mask)
@@ -62,6 +63,18 @@ def measure(
         for (slot, layer), measured in layers.items()
         for row in measured.rows()
     ]
+
+
+def add_some(sharpness: Sharpness, weights: Tensor, mask: Tensor | None, every: int) -> None:
+    """Add one in `every` of the rows of self-attention (B, H, T, T), and how far they look."""
+    positions = torch.arange(weights.shape[-1], device=weights.device)
+    queries = positions[::every]
+    weights = weights[:, :, queries]
+    rows = None if mask is None else mask[:, queries]
+    sharpness.update(weights, rows, mask)
+    visible = None if mask is None else (rows[:, :, None] & mask[:, None])[:, None]
+    distance = mean_distance(weights, visible, queries=queries, keys=positions)
+    sharpness.moments.add("mean_distance", distance)
 
 
 if __name__ == "__main__":
