@@ -392,6 +392,15 @@ def test_an_arm_that_was_not_trained_leaves_its_claims_undecided(evidence):
         assert "does not train" in found[name]["reason"]
 
 
+def test_too_few_seeds_decide_nothing(evidence):
+    planted = evidence(recall=rates(0.7, t071=0.8))
+    seek = dataclasses.replace(planted.params.seek, seeds=[4])
+    one = dataclasses.replace(planted, params=dataclasses.replace(planted.params, seek=seek))
+    found = claims(one)
+    assert [found[name]["effect"] for name in verdicts.CLAIMS] == [None] * 6
+    assert found["C1"]["reason"] == "The plan asks for 3 seeds, this profile has 1."
+
+
 def test_a_size_that_was_not_measured_leaves_its_claim_undecided(evidence):
     planted = evidence()
     planted.params.sweep.words.append(200)

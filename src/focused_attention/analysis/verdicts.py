@@ -37,6 +37,7 @@ READERS = {PLAIN: 8, "echo-16": 16, "whisper": 16, "whisper-8": 8}  # and their 
 KEPT = 8  # largest weights of each row
 MARGIN = 0.02  # of rates and of normalised entropy: an effect that matters
 ALPHA = 0.05
+SEEDS = 3  # of every arm that is compared, at least
 MOST_WER = 0.05  # of a model that can learn
 
 
@@ -235,11 +236,14 @@ def judge(evidence: Evidence) -> dict:
 def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
     """The comparison that decides a claim.
 
-    Raises NotComparedError for an arm that is missing or cannot recall, and failed checks.
+    Raises NotComparedError for an arm that is missing or cannot recall, too few seeds, and failed
+    checks.
     """
     needed = dict.fromkeys((*claim.arms, *claim.gate))
     if missing := [arm for arm in needed if arm not in evidence.swept]:
         raise NotComparedError(f"this profile does not train {' and '.join(missing)}")
+    if (seeds := len(evidence.params.seek.seeds)) < SEEDS:
+        raise NotComparedError(f"the plan asks for {SEEDS} seeds, this profile has {seeds}")
     if untrained := evidence.untrained(*claim.gate):
         raise NotComparedError(
             f"fewer than nine in ten dev values are recalled by {' and '.join(untrained)}"
