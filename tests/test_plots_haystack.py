@@ -305,6 +305,14 @@ def test_every_arm_is_drawn_with_its_interval():
     }  # fmt: skip
 
 
+def test_arms_that_did_not_learn_are_hollow():
+    settings = plots.settings(ROWS)
+    look = plots.named(ARMS)
+    figure = plots.temperature_arms(MANY.accuracy, settings, look, untrained={"echo-cross-off"})
+    hollow = [dot for dot in markers(figure.axes[0]) if dot.get_markerfacecolor() == "white"]
+    assert [dot.get_color() for dot in hollow] == [look["echo-cross-off"].colour]
+
+
 def test_optimum_has_intervals_and_schedules_on_the_grid():
     figure = figures(MANY)["temperature_optimum"]()
     assert len(figure.axes) == 6

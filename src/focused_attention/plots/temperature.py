@@ -4,6 +4,8 @@ A temperature multiplies that of every head of a slot at inference; 1 leaves the
 Rates are fractions in the tables, percent in the figures, and differences percentage points.
 """
 
+from collections.abc import Collection
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -181,12 +183,15 @@ def settings(arms: dict[str, dict]) -> pd.DataFrame:
 
 
 def temperature_arms(
-    accuracy: pd.DataFrame, settings: pd.DataFrame, look: dict[str, Style]
+    accuracy: pd.DataFrame,
+    settings: pd.DataFrame,
+    look: dict[str, Style],
+    untrained: Collection[str] = (),
 ) -> Figure:
     """What every arm finds at its longest length as trained, grouped by slot, schedule and scale.
 
     `accuracy` has the columns arm, task, slot, seconds, temperature, rate, low and high;
-    `settings` is that of `settings`.
+    `settings` is that of `settings`. The dots of `untrained` arms are hollow.
     """
     accuracy = accuracy[(accuracy["temperature"] == 1) & accuracy["arm"].isin(look)]
     accuracy = accuracy.drop_duplicates(["arm", "task", "seconds"])
@@ -219,7 +224,8 @@ def temperature_arms(
                 rate, low, high = 100 * longest.loc[arm, ["rate", "low", "high"]].astype(float)
                 colour = look[arm].colour
                 axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.55)
-                axes.plot(rate, place, "o", color=colour, markersize=5)
+                filling = "white" if arm in untrained else colour
+                axes.plot(rate, place, "o", color=colour, markersize=5, markerfacecolor=filling)
         length = "" if part.empty else f", {part['seconds'].max():.3g} s"
         axes.set(title=f"{SEARCHES[task]}{length}", xlabel=f"{OUTCOMES[task]} at temperature 1")
         axes.grid(axis="y", visible=False)
