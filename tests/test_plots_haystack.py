@@ -186,6 +186,8 @@ def verdicts() -> dict:
     claims["C1"] = good | {"claim": "Sharp is better."}
     claims["C2"] = good | {"claim": "Soft collapses.", "unit": "entropy / log n", "effect": -0.2}
     claims["C3"] = good | {"claim": "Precise.", "verdict": "undecided", "missing": missing}
+    ungated = {"effect": 0.012, "low": -0.05, "high": 0.07, "n": 256, "seeds": 3}
+    claims["C5"] = open_ | {"claim": "Sparse.", "ungated": ungated}
     holds = {"hot": True, "exchanged": False, "entropy": None}
     return {
         "profile": "pilot",
@@ -449,6 +451,8 @@ def test_verdicts_are_words():
     assert "1.6 points either way; 900 utterances would halve it." in three
     assert four.endswith("**Undecided.** Not trained.")
     assert "check exchanged: **fails**" in plots.checks(verdicts())
+    five = plots.verdict(verdicts(), "C5")
+    assert "decides nothing: Accuracy: 1.2 points [−5.0, 7.0]; 256 utterances, seeds: 3." in five
     with pytest.raises(ValueError, match="given 'C9'"):
         plots.verdict(verdicts(), "C9")
 

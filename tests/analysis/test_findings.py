@@ -369,10 +369,22 @@ def test_an_arm_that_cannot_recall_is_not_judged(evidence):
         assert found[name]["verdict"] == "undecided"
         assert found[name]["effect"] is None
         assert "nine in ten" in found[name]["reason"]
+        assert found[name]["ungated"] is None
     assert found["C2"]["verdict"] == "supported"
     found = claims(evidence(last={"echo-cross-true": 0.5}, **effect))
     assert found["C1"]["verdict"] == "supported"
     assert found["C6"]["reason"].endswith("recalled by echo-cross-true.")
+    assert found["C4"]["ungated"] is None
+
+
+def test_arms_that_miss_the_gate_are_shown_and_decide_nothing(evidence):
+    better = {"echo-cross-false": {"recall": rates(0.9)}}
+    judged = claims(evidence(last={"echo-cross-true": 0.5}, **better))["C6"]
+    assert judged["verdict"] == "undecided"
+    assert judged["effect"] is judged["p_holm"] is judged["missing"] is None
+    passed = claims(evidence(**better))["C6"]
+    for key in ("effect", "low", "high", "n", "seeds"):
+        assert judged["ungated"][key] == passed[key]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ class NotComparedError(Exception):
     """Why a comparison cannot be made."""
 
 
+class UntrainedError(NotComparedError):
+    """Arms did not learn: their comparison can be shown, but decides nothing."""
+
+
 def asked(cells: Mapping[str, Mapping[Cell, Answers]], arm: str, place: Cell) -> Answers:
     """Raises NotComparedError if the arm was not asked there."""
     if arm not in cells:

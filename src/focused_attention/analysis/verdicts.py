@@ -15,6 +15,7 @@ from focused_attention.analysis.evidence import (
     SHARP,
     Evidence,
     NotComparedError,
+    UntrainedError,
     asked,
     longest,
 )
@@ -197,9 +198,10 @@ def judge(evidence: Evidence) -> dict:
     """{resamples, confidence, margin, family, claims, checks} of verdicts.json.
 
     The family of p-values is always six: a comparison that was not made counts with 1, so that no
-    profile is judged more mildly for training less.
+    profile is judged more mildly for training less. Where arms other than the plain one miss the
+    gate, `ungated` is how they compare as they are; it decides nothing.
     """
-    found, obstacles = {}, {}
+    found, ungated, obstacles = {}, {}, {}
     checks = check(evidence)
     failed = [name for name, result in checks.items() if result["holds"] is False]
     for name, claim in CLAIMS.items():
@@ -207,6 +209,10 @@ def judge(evidence: Evidence) -> dict:
             found[name] = primary(evidence, claim, failed)
         except NotComparedError as error:
             obstacles[name] = f"{str(error)[0].upper()}{str(error)[1:]}."
+            if isinstance(error, UntrainedError) and not evidence.untrained(PLAIN):
+                one, n, seeds, more = claim.compare(evidence)
+                ungated[name] = {"effect": one.estimate, "low": one.low, "high": one.high}
+                ungated[name] |= {"n": n, "seeds": seeds, "missing": to_halve(one, n, seeds)} | more
     p = {name: found[name].found.p if name in found else 1.0 for name in CLAIMS}
     adjusted = holm(p)
     claims = {"C0": readers(evidence)}
@@ -215,6 +221,7 @@ def judge(evidence: Evidence) -> dict:
         stated |= {"verdict": "undecided", "effect": None, "low": None, "high": None}
         stated |= {"p": None, "p_holm": None, "margin": MARGIN, "n": None, "seeds": None}
         stated |= {"unit": claim.unit, "reason": obstacles.get(name), "missing": None}
+        stated |= {"ungated": ungated.get(name)}
         if name in found:
             one, n, seeds, more = found[name]
             verdict, reason = decide(one, adjusted[name])
@@ -236,20 +243,20 @@ def judge(evidence: Evidence) -> dict:
 def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
     """The comparison that decides a claim.
 
-    Raises NotComparedError for an arm that is missing or cannot recall, too few seeds, and failed
-    checks.
+    Raises NotComparedError for a missing arm, too few seeds and failed checks, and UntrainedError
+    for arms that cannot recall.
     """
     needed = dict.fromkeys((*claim.arms, *claim.gate))
     if missing := [arm for arm in needed if arm not in evidence.swept]:
         raise NotComparedError(f"this profile does not train {' and '.join(missing)}")
     if (seeds := len(evidence.params.seek.seeds)) < SEEDS:
         raise NotComparedError(f"the plan asks for {SEEDS} seeds, this profile has {seeds}")
-    if untrained := evidence.untrained(*claim.gate):
-        raise NotComparedError(
-            f"fewer than nine in ten dev values are recalled by {' and '.join(untrained)}"
-        )
     if failed:
         raise NotComparedError(f"a check of the instrument failed: {', '.join(failed)}")
+    if untrained := evidence.untrained(*claim.gate):
+        raise UntrainedError(
+            f"fewer than nine in ten dev values are recalled by {' and '.join(untrained)}"
+        )
     return claim.compare(evidence)
 
 

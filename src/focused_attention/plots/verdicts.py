@@ -20,6 +20,8 @@ def _paragraph(name: str, of: Mapping) -> str:
         f"*Test:* {of['test']}.",
         f"**{of['verdict'].capitalize()}.** {of['reason'] or ''} {_numbers(of)}".rstrip(),
     ]
+    if ungated := of.get("ungated"):
+        lines.append(f"As they are, which decides nothing: {_numbers(of | ungated)}")
     if missing := of["missing"]:
         width = _amount(missing["half_width"], of["unit"])
         what = "utterances" if missing.get("utterances") else "seeds"
