@@ -259,7 +259,9 @@ def temperature_learned(temperatures: pd.DataFrame, look: dict[str, Style]) -> F
         axes.axhline(1, color=BLACK, linewidth=0.8, zorder=1)
         axes.set_xticks(sorted({layer + 1 for layer in part["layer"]}))
         axes.grid(axis="x", visible=False)
-        temperature_axis(axes, "y", [0.5, 2.0, *temperatures["temperature"]])
+        values = [0.5, 2.0, *temperatures["temperature"]]
+        temperature_axis(axes, "y", values)
+        axes.set_ylim(min(values) / 1.1, max(values) * 1.1)
     panels[0, 0].set_ylabel("learned temperature")
     legend(fig, handles(*panels[0]))
     return fig
