@@ -103,3 +103,11 @@ def test_a_missing_key_is_named(written, tmp_path):
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="train: missing key 'clip'"):
         load(path)
+
+
+def test_off_is_a_word_as_dvc_writes_it(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: {schedule: off, longer: true, shorter: false, word: trueish}")
+    assert params.read(path)["a"] == {
+        "schedule": "off", "longer": True, "shorter": False, "word": "trueish"
+    }  # fmt: skip

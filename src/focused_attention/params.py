@@ -6,6 +6,7 @@ params.yaml; `git checkout params.yaml` goes back to the pilot.
 
 import argparse
 import dataclasses
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -186,10 +187,22 @@ def load(path: Path = PARAMS) -> Params:
     return params
 
 
+class Loader(yaml.SafeLoader):
+    """PyYAML with the booleans of YAML 1.2: `off` is a word, as DVC writes it."""
+
+    yaml_implicit_resolvers: typing.ClassVar = {
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(?:true|false)$"), list("tf"))
+
+
 def read(path: Path) -> dict:
     """A YAML mapping. Raises UserError if the file is missing or not a mapping."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the repository's root") from None
     except yaml.YAMLError as error:
