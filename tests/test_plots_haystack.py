@@ -462,19 +462,20 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     folder = Path("results/pilot")
-    for part in ("findings", "seek"):
+    for part in ("findings", "entropy", "seek"):
         (folder / part).mkdir(parents=True)
     for file, table in {
         "accuracy": ONE.accuracy.assign(difference=0.0, difference_low=0.0, difference_high=0.0),
         "optimum": ONE.optimum,
-        "entropy": ONE.entropy,
         "entropy-length": ONE.averages.assign(collapsed_heads=1, one_hot_heads=0, heads=16),
         "pruning": ONE.pruning.assign(difference=0.0, difference_low=0.0, difference_high=0.0),
         "learning": ONE.learning,
         "temperatures": ONE.temperatures,
     }.items():
         table.to_csv(folder / "findings" / f"{file}.csv", index=False)
-    ONE.dev.drop(columns=["arm", "seed"]).to_csv(folder / "seek" / "echo-1-dev.csv", index=False)
+    for file, table in {"seek/echo-1-dev": ONE.dev, "entropy/echo-1": ONE.entropy}.items():
+        of_run = table[(table["arm"] == "echo") & (table["seed"] == 1)]
+        of_run.drop(columns=["arm", "seed"]).to_csv(folder / f"{file}.csv", index=False)
     (folder / "seek" / "echo-1.json").write_text(json.dumps({"arm": "echo", "seed": 1}))
     (folder / "verdicts.json").write_text(json.dumps(verdicts()))
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))["cells"]

@@ -164,7 +164,6 @@ def test_findings_are_tables_of_what_the_stages_wrote(folder):
     assert tables["temperatures"] == []  # the arm learns none
     assert len(tables["accuracy"]) == 2 * 2 * 3 * 3
     assert len(tables["optimum"]) == 2 * 2 * 3
-    assert len(tables["entropy"]) == len(rows(folder, "entropy/tiny-1.csv"))
     assert len(tables["pruning"]) == len(rows(folder, "prune/tiny-1.csv"))
     for row in rows(folder, "sweep/tiny-1.csv"):
         if (row["split"], row["answers"]) == ("test", "own"):

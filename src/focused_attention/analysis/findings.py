@@ -27,10 +27,6 @@ COLUMNS = {
         "arm", "task", "needles", "hay", "seconds", "slot", "seeds", "utterances", "temperature",
         "low", "high", "rate", "gain", "gain_low", "gain_high",
     ),
-    "entropy": (
-        "arm", "seed", "slot", "layer", "head", "metric", "temperature", "hay", "seconds",
-        "mean", "std", "rows",
-    ),
     "entropy-length": (
         "arm", "slot", "metric", "temperature", "hay", "seconds", "seeds", "mean", "low", "high",
         "collapsed_heads", "one_hot_heads", "heads",

@@ -6,17 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.analysis.findings import COLUMNS, Options, Rows
+from focused_attention.analysis.findings import Options, Rows
 from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.metrics.statistics import bootstrap, intervals
-
-
-def entropies(arm: str, seed: int, rows: Rows) -> list[dict]:
-    """A run's rows of entropy/, with the run."""
-    return [
-        {"arm": arm, "seed": seed} | {name: row[name] for name in COLUMNS["entropy"][2:]}
-        for row in rows
-    ]
 
 
 class Heads(NamedTuple):

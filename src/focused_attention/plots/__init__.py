@@ -12,6 +12,7 @@ from focused_attention.plots.entropy import (
     entropy_length,
     entropy_training,
 )
+from focused_attention.plots.haystack import of_runs
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length
 from focused_attention.plots.runtime import focus, growth, time_and_memory
@@ -55,6 +56,7 @@ __all__ = [
     "growth",
     "mechanisms",
     "named",
+    "of_runs",
     "ratios",
     "reach",
     "recall_learning",

@@ -1,6 +1,7 @@
 """What the figures on haystacks share: names, colours of ordered values, axes and intervals."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from focused_attention import results
 from focused_attention.plots.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, Style
 
 SLOTS = {
@@ -21,6 +23,21 @@ CHANCE = 0.1  # of recall: one of ten digits
 COLLAPSED, ONE_HOT = 0.95, 0.99  # as metrics.sharpness has them, without PyTorch
 RETRIEVAL = 0.1  # retrieval score above which a head is one of retrieval, as metrics.alignment's
 GATE = 0.9  # of recall on dev: an arm counts as trained if its seeds reach it on average
+
+
+def of_runs(folder: Path, stage: str, ending: str = "") -> pd.DataFrame:
+    """A stage's table of every run that learned to find, with the columns arm and seed in front.
+
+    `folder` is results/<profile>, and the tables are folder/stage/<run><ending>.csv.
+    """
+    tables = []
+    for file in sorted((folder / "seek").glob("*.json")):
+        run = results.read_json(file)
+        table = pd.read_csv(folder / stage / f"{file.stem}{ending}.csv")
+        table.insert(0, "arm", run["arm"])
+        table.insert(1, "seed", run["seed"])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def of_arm(table: pd.DataFrame, arm: str) -> pd.DataFrame:

@@ -51,11 +51,6 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
         "accuracy": [findings.accuracy(arm, swept[arm], options) for arm in swept],
         "optimum": [findings.optimum(arm, swept[arm], options) for arm in swept],
         "pruning": [findings.pruning(arm, pruned[arm], options) for arm in pruned],
-        "entropy": [
-            heads.entropies(arm, seed, rows)
-            for arm in measured
-            for seed, rows in zip(params.seek.seeds, measured[arm], strict=True)
-        ],
         "entropy-length": [
             heads.entropy_length(arm, measured[arm], utterances, options) for arm in measured
         ],
