@@ -12,12 +12,12 @@ export PYTHONHASHSEED := 0
 .PHONY: reproduce test check lab clean bench lock smoke
 
 # Runs and notebooks go side by side, one core each (DVC itself runs one stage at a time; `dvc repro`
-# alone gives the same bytes, later). The orders put what takes longest first.
+# alone gives the same bytes, later). The orders keep what takes longest from coming last.
 SIDE_BY_SIDE := xargs -n 1 -P $(JOBS) dvc repro --quiet --single-item
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare
 	dvc stage list --name-only | grep -E '^(seek|train)@' | sort | $(SIDE_BY_SIDE)
-	dvc stage list --name-only | grep -E '^(evaluate|sweep|entropy|prune)@' | sort -r | $(SIDE_BY_SIDE)
+	dvc stage list --name-only | grep -E '^(evaluate|sweep|entropy|prune)@' | sort -t@ -k2 | $(SIDE_BY_SIDE)
 	dvc repro collect judge traps
 	dvc stage list --name-only | grep '^notebook-' | $(SIDE_BY_SIDE)
 	dvc repro
@@ -28,7 +28,7 @@ smoke: .venv/test  ## the whole pipeline in miniature, in a temporary clone
 test: .venv/test  ## lint, then units, parity and the smoke pipeline on the real recordings
 	ruff check . && ruff format --check .
 	dvc repro --quiet prepare
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/test_end_to_end.py tests
 
 check: .venv/pipeline  ## compare a fresh run with the committed results
 	python -m focused_attention.stages.check
