@@ -22,7 +22,9 @@ from focused_attention.plots import haystack
 from focused_attention.plots.temperature import log_length, published
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = ("04-entropy", "05-sharpen-longer", "06-recall", "07-sparsity", "08-alignment")
+NOTEBOOKS = (
+    "04-entropy", "05-sharpen-longer", "06-recall", "07-sparsity", "08-alignment", "09-grid",
+)  # fmt: skip
 
 ARMS = (
     "echo", "whisper", "echo-hybrid", "echo-cross-off", "echo-cross-true", "echo-cross-false",
@@ -469,7 +471,7 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
         "optimum": ONE.optimum,
         "entropy-length": ONE.averages.assign(collapsed_heads=1, one_hot_heads=0, heads=16),
         "pruning": ONE.pruning.assign(difference=0.0, difference_low=0.0, difference_high=0.0),
-        "learning": ONE.learning,
+        "learning": ONE.learning.assign(trained=True, recall_first_word=0.95),
         "temperatures": ONE.temperatures,
     }.items():
         table.to_csv(folder / "findings" / f"{file}.csv", index=False)
@@ -478,12 +480,15 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
         of_run.drop(columns=["arm", "seed"]).to_csv(folder / f"{file}.csv", index=False)
     (folder / "seek" / "echo-1.json").write_text(json.dumps({"arm": "echo", "seed": 1}))
     (folder / "verdicts.json").write_text(json.dumps(verdicts()))
+    for other in ("grid", "local-encoder"):
+        shutil.copytree(folder, f"results/{other}")
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))["cells"]
     space: dict = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), space)
-    topic = {"05-sharpen-longer": "temperature"}.get(name, name[3:])
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    for source in code:
+        exec(source, space)
+    topics = {"05-sharpen-longer": "temperature", "09-grid": "temperature"}
+    topic = topics.get(name, name[3:])
     drawn = os.listdir("paper/figures")
-    assert len(drawn) >= 2
+    assert len(drawn) == "".join(code).count("plots.save(") > 0
     assert all(figure.startswith(f"{topic}-") for figure in drawn)

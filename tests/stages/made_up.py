@@ -90,7 +90,7 @@ def write_findings(
         claims[name] |= {"claim": claim.claim, "test": claim.test, "unit": claim.unit}
     checks = {
         name: {"test": test, "holds": True, "rate": 0.1, "difference": -0.1, "low": -0.2}
-        | {"high": -0.1}
+        | {"high": -0.1, "chance": 0.1}
         for name, (test, _) in instrument.CHECKS.items()
     }
     about = {"profile": folder.name, "hardware": hardware, "resamples": 2000, "confidence": 0.95}

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from focused_attention.analysis.findings import TRAINED
 from focused_attention.errors import UserError
 from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
+from focused_attention.results import write_csv
 from focused_attention.stages import paper
-from tests.stages.made_up import write_findings
+from tests.stages.made_up import SEEDS, write_findings
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "paper").rglob("*.typ"))
@@ -21,6 +22,7 @@ STUDIED = (
     "echo", "whisper",
     "echo-cross-off", "echo-cross-true", "echo-cross-false", "echo-cross-learned",
 )  # fmt: skip
+LOCAL = "echo-encoder-off"  # its encoder has a short span
 UNITS = r"(?:em|pt|fr|cm|mm|in|deg|%)"
 
 
@@ -35,6 +37,14 @@ def desk(house):
     shutil.copytree(ROOT / "paper", "paper", ignore=shutil.ignore_patterns("*.pdf"))
     shutil.copytree(ROOT / "profiles", "profiles")
     Path("paper/figures").mkdir(exist_ok=True)
+    write_findings(Path("results/grid"), "a desk", ("echo", "echo-cross-learned-span", LOCAL))
+    write_findings(Path("results/local-encoder"), "a desk", ("echo", LOCAL))
+    answers = [
+        {"answers": whose, "task": "recall", "temperature": 1.0, "right": "0101"}
+        for whose in ("own", "another")
+    ]
+    for seed in SEEDS:
+        write_csv(Path(f"results/local-encoder/sweep/{LOCAL}-{seed}.csv"), answers, [*answers[0]])
     figure = Figure(figsize=(3, 1))
     for name in figures_used():
         figure.savefig(f"paper/figures/{name}.pdf")

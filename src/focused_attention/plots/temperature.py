@@ -36,14 +36,16 @@ from focused_attention.plots.style import (
     ORANGE,
     PAGE,
     PURPLE,
+    SKY,
     VERMILLION,
     Style,
 )
 
 COLOURS = {"encoder": BLUE, "cross": VERMILLION, "both": PURPLE}
-SCHEDULES = (  # in their order; the first has none
-    "", "off", "sharpen longer", "sharpen shorter", "learned", "learned span", "log length",
-)  # fmt: skip
+SCHEDULES = {  # in their order, with the colours of arms named after them; the first has none
+    "": None, "off": BLACK, "sharpen longer": BLUE, "sharpen shorter": ORANGE, "learned": GREEN,
+    "learned span": PURPLE, "log length": SKY,
+}  # fmt: skip
 PLACES = ("", "focus", "local branch", "encoder", "cross")  # of focused attention, likewise
 GRID = (0.25, 4.0)  # of temperatures, where a table has none
 
@@ -199,14 +201,15 @@ def temperature_arms(
     about = settings[settings["arm"].isin(accuracy["arm"])]
     about = about.assign(
         place=about["slot"].map(PLACES.index),
-        turn=about["schedule"].map(SCHEDULES.index),
+        turn=about["schedule"].map(list(SCHEDULES).index),
     )
     order = ["place", "max_span", "turn", "temp_scale"]
     about = about.sort_values(order, kind="stable", na_position="first")
-    rows, names, position = {}, {}, 0.0
+    rows, names, colours, position = {}, {}, {}, 0.0
     for _, group in about.groupby("place"):
         for row in group.itertuples():
             rows[row.arm], position = position, position + 1
+            colours[row.arm] = SCHEDULES[row.schedule] or look[row.arm].colour
             scaled = row.schedule.startswith("sharpen") and not np.isnan(row.temp_scale)
             scale = f", scale {row.temp_scale:g}" if scaled else ""
             plain = look[row.arm].label
@@ -222,7 +225,7 @@ def temperature_arms(
         for arm, place in rows.items():
             if arm in longest.index:
                 rate, low, high = 100 * longest.loc[arm, ["rate", "low", "high"]].astype(float)
-                colour = look[arm].colour
+                colour = colours[arm]
                 axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.55)
                 filling = "white" if arm in untrained else colour
                 axes.plot(rate, place, "o", color=colour, markersize=5, markerfacecolor=filling)
