@@ -56,7 +56,7 @@ def reproduced(clone) -> Path:
     """Runs go two at a time, as `make reproduce` has them; the last command does what is left."""
     run(clone, *DVC, "repro", "arms", "prepare")
     side_by_side(clone, "seek", "train")
-    side_by_side(clone, "evaluate", "sweep", "entropy", "prune")
+    side_by_side(clone, "evaluate", "sweep", "entropy", "prune", "guess")
     run(clone, *DVC, "repro")
     return clone
 

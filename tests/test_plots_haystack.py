@@ -1,4 +1,4 @@
-"""Figures of notebooks 04 to 08, drawn from planted tables: one arm and one seed, or many."""
+"""Figures of notebooks 04 to 10, drawn from planted tables: one arm and one seed, or many."""
 
 import itertools
 import json
@@ -24,6 +24,7 @@ from focused_attention.plots.temperature import log_length, published
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = (
     "04-entropy", "05-sharpen-longer", "06-recall", "07-sparsity", "08-alignment", "09-grid",
+    "10-replication",
 )  # fmt: skip
 
 ARMS = (
@@ -175,6 +176,34 @@ class Tables:
         columns = ["arm", "seed", "slot", "layer", "head", "temperature"]
         return pd.DataFrame(rows, columns=columns)
 
+    @cached_property
+    def guesses(self) -> pd.DataFrame:
+        rows = [
+            {"arm": "echo", "hay": 75, "temperature": heat, "measure": measure, "seeds": 3}
+            | {"rate": share / (1 + heat), "low": 0.9 * share / (1 + heat), "high": share}
+            | {"difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}
+            for measure, share in (("digits", 1.0), ("right", 0.6), ("known", 0.5))
+            for heat in HEATS
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def by_seed(self) -> pd.DataFrame:
+        rows = []
+        places = [(task, hay, None) for task in SIZES for hay, _ in SIZES[task]] + [
+            ("recall", 75, 8)
+        ]
+        groups = [*self.seeds, "all", "trained"]
+        for (i, seed), place in itertools.product(enumerate(groups), places):
+            change = 0.01 * i + 0.0005 * place[1]
+            rows.append(
+                dict(zip(("task", "hay", "top_k"), place, strict=True))
+                | {"arm": "echo", "seed": str(seed), "temperature": 0.71}
+                | {"seeds": 1, "rate": 0.6, "low": 0.5, "high": 0.7, "difference": change}
+                | {"difference_low": change - 0.02, "difference_high": change + 0.03}
+            )
+        return pd.DataFrame(rows)
+
 
 def verdicts() -> dict:
     """As stage judge writes them: one supported, one refuted, the others not compared."""
@@ -224,7 +253,18 @@ def figures(tables: Tables) -> dict:
         "sparsity_share": lambda: plots.sparsity_share(tables.averages, plain),
         "alignment_heads": lambda: plots.alignment_heads(tables.entropy, plain),
         "alignment_sharpness": lambda: plots.alignment_sharpness(tables.entropy, plain),
+        "replication_seeds": lambda: plots.replication_seeds(replicated(tables.by_seed), 0.02, 8),
+        "replication_guesses": lambda: plots.replication_guesses(
+            tables.guesses.assign(profile="full")
+        ),
     }
+
+
+def replicated(by_seed: pd.DataFrame) -> pd.DataFrame:
+    """The same of two profiles, of which the second has no digits to spot."""
+    again = by_seed[by_seed["task"] == "recall"]
+    parts = {"full": by_seed, "replication": again}
+    return pd.concat(parts, names=["profile"]).reset_index("profile")
 
 
 MANY = Tables()
@@ -392,6 +432,19 @@ def test_transitions_are_marked_where_they_happened():
     assert marked == [1250.0, 1250.0]  # the second seed never did
 
 
+def test_every_seed_is_drawn_and_those_that_did_not_learn_are_hollow():
+    table = replicated(MANY.by_seed)
+    fig = plots.replication_seeds(table, 0.02, 8, {("full", "2"), ("replication", "3")})
+    recall, spot, few = fig.axes
+    assert [t.get_text() for t in few.get_xticklabels()] == 2 * ["1", "2", "3", "all"]
+    for axes, profiles in ((recall, 2), (spot, 1), (few, 2)):
+        dots, averages = markers(axes), markers(axes, "D")
+        assert (len(dots), len(averages)) == (3 * profiles, profiles)
+        hollow = [line for line in dots if line.get_markerfacecolor() == "white"]
+        assert len(hollow) == profiles
+    assert markers(recall)[0].get_ydata()[0] == pytest.approx(100 * 0.0005 * 75)
+
+
 def test_collapsed_and_one_hot_heads_are_marked():
     heads = ONE.entropy.copy()
     planted = (heads["slot"] == "cross") & (heads["layer"] == 0) & (heads["seconds"] == 55.0)
@@ -468,11 +521,15 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
         (folder / part).mkdir(parents=True)
     for file, table in {
         "accuracy": ONE.accuracy.assign(difference=0.0, difference_low=0.0, difference_high=0.0),
-        "optimum": ONE.optimum,
+        "optimum": ONE.optimum.assign(rate=0.6),
         "entropy-length": ONE.averages.assign(collapsed_heads=1, one_hot_heads=0, heads=16),
-        "pruning": ONE.pruning.assign(difference=0.0, difference_low=0.0, difference_high=0.0),
-        "learning": ONE.learning.assign(trained=True, recall_first_word=0.95),
+        "pruning": ONE.pruning.assign(
+            seeds=1, difference=0.0, difference_low=0.0, difference_high=0.0
+        ),
+        "learning": ONE.learning.assign(trained=True, recall_first_word=0.95, spot_first_word=0.95),
         "temperatures": ONE.temperatures,
+        "by-seed": ONE.by_seed,
+        "guesses": ONE.guesses,
     }.items():
         table.to_csv(folder / "findings" / f"{file}.csv", index=False)
     for file, table in {"seek/echo-1-dev": ONE.dev, "entropy/echo-1": ONE.entropy}.items():
@@ -480,7 +537,7 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
         of_run.drop(columns=["arm", "seed"]).to_csv(folder / f"{file}.csv", index=False)
     (folder / "seek" / "echo-1.json").write_text(json.dumps({"arm": "echo", "seed": 1}))
     (folder / "verdicts.json").write_text(json.dumps(verdicts()))
-    for other in ("grid", "local-encoder"):
+    for other in ("grid", "local-encoder", "full", "replication"):
         shutil.copytree(folder, f"results/{other}")
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))["cells"]
     space: dict = {}

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from focused_attention.analysis import findings, heads, verdicts
+from focused_attention.analysis.by_seed import by_seed
 from focused_attention.analysis.evidence import Evidence
 from focused_attention.analysis.findings import Answers, Cell, Options
+from focused_attention.analysis.guesses import guesses
 from focused_attention.errors import UserError
 from focused_attention.metrics.statistics import Difference
 from focused_attention.params import load
@@ -116,6 +118,7 @@ def evidence(params):
             },
             pruned={"echo": line(sparse, pruned or rates())},
             entropies={"echo": [entropy_rows(far + d) for d in (-0.01, 0.0, 0.01)]},
+            guessed={},
             wer=others.get("wer", wer_rows()),
             arms=[{"arm": arm, "heads": str(n)} for arm, n in verdicts.READERS.items()],
             benchmark=others.get("benchmark", BENCHMARK),
@@ -221,6 +224,69 @@ def test_transition_is_the_first_measurement_with_half_of_the_values():
     assert (row["transition_step"], row["recall_first_word"], row["trained"]) == (500, 0.92, True)
     row = findings.learning("echo", 1, 1500, dev_rows(0.3))
     assert (row["transition_step"], row["trained"]) == ("", False)
+
+
+def test_who_guesses_knows_nothing():
+    """Recall that comes with more digits alone is luck, and the correction takes it away."""
+    rng = np.random.default_rng(0)
+    n, runs = 4000, []
+    for _ in range(3):
+        luck, knows = rng.random(n) < 0.1, rng.random(n) < 0.4
+        answers = {1.0: knows, 0.71: np.ones(n, bool)}  # at 1, who does not know keeps silent
+        runs.append(
+            [
+                {"needles": "3", "hay": "60", "temperature": str(t)}
+                | {name: "".join(map(str, bits.astype(int))) for name, bits in columns.items()}
+                for t, digit in answers.items()
+                for columns in [{"right": knows | (digit & luck), "digit": digit}]
+            ]
+        )
+    table = guesses("echo", runs, OPTIONS)
+    assert all(tuple(row) == findings.COLUMNS["guesses"] for row in table)
+    at = {row["measure"]: row for row in table if row["temperature"] == 0.71}
+    assert at["digits"]["rate"] == 1
+    assert at["digits"]["difference"] == pytest.approx(0.6, abs=0.02)
+    assert at["right"]["difference"] == pytest.approx(0.06, abs=0.01)
+    assert at["known"]["rate"] == pytest.approx(0.4, abs=0.02)
+    assert at["known"]["difference_low"] < 0 < at["known"]["difference_high"]
+    with pytest.raises(UserError, match=r"1\.0 must be among them"):
+        guesses("echo", [run[1:] for run in runs], OPTIONS)
+
+
+def test_every_seed_has_its_own_difference_and_all_have_their_average(evidence):
+    found = evidence(arms=("echo",), recall=rates(0.6, t071=0.7), pruned=rates(0.5, t071=0.7))
+    weak = dict(found.learning[1], recall_first_word=0.5, trained=False)
+    found = dataclasses.replace(found, learning=[found.learning[0], weak, found.learning[2]])
+    table = by_seed("echo", found)
+    assert all(tuple(row) == findings.COLUMNS["by-seed"] for row in table)
+    assert {row["temperature"] for row in table} == {0.71, 1.0}
+
+    def at(seed, top_k="", temperature=0.71, task="recall", hay=40):
+        wanted = {"seed": seed, "top_k": top_k, "temperature": temperature, "task": task}
+        (row,) = (r for r in table if r["hay"] == hay and wanted.items() <= r.items())
+        return row
+
+    place = Cell("recall", 4, 40, "cross", 0.71)
+    right = (
+        found.swept["echo"][place].above
+        - found.swept["echo"][place._replace(temperature=1.0)].above
+    )
+    for i, seed in enumerate((1, 2, 3)):
+        assert at(seed)["difference"] == pytest.approx(right[i].mean())
+        assert at(seed)["seeds"] == 1
+        assert at(seed)["difference_low"] < at(seed)["difference"] < at(seed)["difference_high"]
+        assert at(seed, top_k=8)["difference"] == pytest.approx(0.2, abs=0.08)
+        assert at(seed, temperature=1.0)["difference"] == 0
+    assert at("all")["difference"] == pytest.approx(right.mean())
+    assert at("trained")["difference"] == pytest.approx(right[[0, 2]].mean())
+    assert (at("all")["seeds"], at("trained")["seeds"]) == (3, 2)
+    (same,) = (
+        r for r in findings.accuracy("echo", found.swept["echo"], found.options)
+        if (r["task"], r["hay"], r["slot"], r["temperature"]) == ("recall", 40, "cross", 0.71)
+    )  # fmt: skip
+    assert {name: at("all")[name] for name in findings.RATE} == {
+        name: same[name] for name in findings.RATE
+    }
 
 
 def test_entropy_counts_heads_and_its_interval_is_the_normal_one():

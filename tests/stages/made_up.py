@@ -60,7 +60,20 @@ def write_findings(
             | rate
             for hay in (8, 60)
             for t in HEATS
-            for int8, top_k in ((False, 8), (False, ""), (True, ""))
+            for int8, top_k in ((False, 1), (False, 8), (False, ""), (True, ""))
+        ],
+        "guesses": [
+            {"arm": "echo", "hay": 60, "temperature": t, "measure": measure} | rate
+            for measure in ("digits", "right", "known")
+            for t in HEATS
+        ],
+        "by-seed": [
+            {"arm": arm, "seed": seed, "task": task, "hay": hay, "top_k": top_k, "temperature": t}
+            | rate
+            for arm in arms
+            for seed in (*SEEDS, "all", "trained")
+            for task, hay, top_k in (("recall", 60, ""), ("recall", 60, 8), ("spot", 12, ""))
+            for t in (0.71, 1.0)
         ],
         "learning": [
             {"arm": arm, "seed": seed, "steps": 2200, "transition_step": 1200 if seed < 3 else ""}

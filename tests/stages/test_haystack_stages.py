@@ -1,4 +1,4 @@
-"""seek, sweep, entropy, prune and judge on a tiny arm: they agree with each other."""
+"""seek, sweep, entropy, prune, guess and judge on a tiny arm: they agree with each other."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from focused_attention.analysis.findings import COLUMNS
 from focused_attention.haystack import KEYS
 from focused_attention.metrics.sharpness import Sharpness
 from focused_attention.params import overlay
-from focused_attention.stages import entropy, judge, prune, seek, sweep
+from focused_attention.stages import entropy, guess, judge, prune, seek, sweep
 from focused_attention.tasks import DIGITS
 from tests.conftest import random_store
 
@@ -47,7 +47,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the five stages have run."""
+    """A folder in which the six stages have run."""
     folder = tmp_path_factory.mktemp("study")
     prompts = [f"{a} {b} please" for a in ("press", "say", "hold") for b in ("it", "on", "this")]
     random_store(folder / "features", [*sorted(KEYS), *sorted(DIGITS), "star", "pound", *prompts])
@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
     (folder / "params.yaml").write_text(yaml.safe_dump(overlay(params, SMALL)))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage in (seek, sweep, entropy, prune):
+        for stage in (seek, sweep, entropy, prune, guess):
             stage.main(["tiny", "--seed", "1"])
         write_recognition(Path("results"))
         judge.main([])
@@ -154,6 +154,20 @@ def test_pruning_nothing_is_the_plain_answer(folder):
             and (row["split"], row["answers"]) == ("test", "own")
         ]  # fmt: skip
         assert set(swept) == {kept[""]}
+
+
+def test_whoever_is_right_has_answered_with_a_digit(folder):
+    table = rows(folder, "guess/tiny-1.csv")
+    assert [float(row["temperature"]) for row in table] == [0.5, 1.0, 2.0]
+    swept = {
+        float(row["temperature"]): row["right"] for row in rows(folder, "sweep/tiny-1.csv")
+        if (row["task"], row["hay"], row["slot"]) == ("recall", "3", "cross")
+        and (row["split"], row["answers"]) == ("test", "own")
+    }  # fmt: skip
+    for row in table:
+        assert row["right"] == swept[float(row["temperature"])]
+        assert len(row["digit"]) == int(row["utterances"]) == 6
+        assert all(digit >= right for digit, right in zip(row["digit"], row["right"], strict=True))
 
 
 def test_findings_are_tables_of_what_the_stages_wrote(folder):

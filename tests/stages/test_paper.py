@@ -1,6 +1,7 @@
 """The paper: deterministic, every number from the results, every figure and citation there."""
 
 import csv
+import json
 import re
 import shutil
 from pathlib import Path
@@ -39,6 +40,7 @@ def desk(house):
     Path("paper/figures").mkdir(exist_ok=True)
     write_findings(Path("results/grid"), "a desk", ("echo", "echo-cross-learned-span", LOCAL))
     write_findings(Path("results/local-encoder"), "a desk", ("echo", LOCAL))
+    write_findings(Path("results/replication"), "a desk", verdict="supported")
     answers = [
         {"answers": whose, "task": "recall", "temperature": 1.0, "right": "0101"}
         for whose in ("own", "another")
@@ -128,6 +130,18 @@ def test_findings_are_those_of_a_full_run_where_there_is_one(desk):
     Path("results/full/findings/learning.csv").unlink()
     with pytest.raises(UserError, match=r"file not found.*full/findings/learning\.csv"):
         paper.main([])
+
+
+def test_a_failed_check_of_the_replication_is_told(desk):
+    passed = paper.compile_paper(paper.SOURCE, "pilot")
+    write_findings(Path("results/replication"), "a desk")
+    path = Path("results/replication/verdicts.json")
+    judged = json.loads(path.read_text())
+    judged["checks"]["exchanged"] |= {"holds": False, "difference_low": 0.01}
+    judged["checks"]["exchanged"] |= {"difference_high": 0.03}
+    judged["claims"]["C1"]["ungated"] = {"effect": 0.04, "low": 0.02, "high": 0.07}
+    path.write_text(json.dumps(judged))
+    assert paper.compile_paper(paper.SOURCE, "pilot") != passed
 
 
 def test_definitions_are_those_of_the_code():

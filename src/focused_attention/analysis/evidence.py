@@ -20,6 +20,7 @@ class Evidence:
     swept: Mapping[str, Mapping[Cell, Answers]]
     pruned: Mapping[str, Mapping[Cell, Answers]]
     entropies: Mapping[str, Sequence[Rows]]  # of every seed
+    guessed: Mapping[str, Sequence[Rows]]  # of every seed
     wer: Rows  # tables/wer.csv
     arms: Rows  # tables/arms.csv
     benchmark: Sequence[Mapping]  # rows of benchmark-attention.json
@@ -41,8 +42,8 @@ class NotComparedError(Exception):
     """Why a comparison cannot be made."""
 
 
-class UntrainedError(NotComparedError):
-    """Arms did not learn: their comparison can be shown, but decides nothing."""
+class UnjudgedError(NotComparedError):
+    """Arms did not learn, or a check failed: the comparison can be shown, but decides nothing."""
 
 
 def asked(cells: Mapping[str, Mapping[Cell, Answers]], arm: str, place: Cell) -> Answers:

@@ -37,6 +37,8 @@ COLUMNS = {
         "trained",
     ),
     "temperatures": ("arm", "seed", "slot", "layer", "head", "temperature", "slope"),
+    "guesses": ("arm", "hay", "temperature", "measure", *RATE),
+    "by-seed": ("arm", "seed", "task", "hay", "top_k", "temperature", *RATE),
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from focused_attention.analysis.evidence import (
     SHARP,
     Evidence,
     NotComparedError,
-    UntrainedError,
+    UnjudgedError,
     asked,
     longest,
 )
@@ -198,8 +198,8 @@ def judge(evidence: Evidence) -> dict:
     """{resamples, confidence, margin, family, claims, checks} of verdicts.json.
 
     The family of p-values is always six: a comparison that was not made counts with 1, so that no
-    profile is judged more mildly for training less. Where arms other than the plain one miss the
-    gate, `ungated` is how they compare as they are; it decides nothing.
+    profile is judged more mildly for training less. Where a check failed or arms other than the
+    plain one miss the gate, `ungated` is how they compare as they are; it decides nothing.
     """
     found, ungated, obstacles = {}, {}, {}
     checks = check(evidence)
@@ -209,7 +209,7 @@ def judge(evidence: Evidence) -> dict:
             found[name] = primary(evidence, claim, failed)
         except NotComparedError as error:
             obstacles[name] = f"{str(error)[0].upper()}{str(error)[1:]}."
-            if isinstance(error, UntrainedError) and not evidence.untrained(PLAIN):
+            if isinstance(error, UnjudgedError) and not evidence.untrained(PLAIN):
                 one, n, seeds, more = claim.compare(evidence)
                 ungated[name] = {"effect": one.estimate, "low": one.low, "high": one.high}
                 ungated[name] |= {"n": n, "seeds": seeds, "missing": to_halve(one, n, seeds)} | more
@@ -243,8 +243,8 @@ def judge(evidence: Evidence) -> dict:
 def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
     """The comparison that decides a claim.
 
-    Raises NotComparedError for a missing arm, too few seeds and failed checks, and UntrainedError
-    for arms that cannot recall.
+    Raises NotComparedError for a missing arm and too few seeds, and UnjudgedError for failed
+    checks and arms that cannot recall.
     """
     needed = dict.fromkeys((*claim.arms, *claim.gate))
     if missing := [arm for arm in needed if arm not in evidence.swept]:
@@ -252,9 +252,9 @@ def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
     if (seeds := len(evidence.params.seek.seeds)) < SEEDS:
         raise NotComparedError(f"the plan asks for {SEEDS} seeds, this profile has {seeds}")
     if failed:
-        raise NotComparedError(f"a check of the instrument failed: {', '.join(failed)}")
+        raise UnjudgedError(f"a check of the instrument failed: {', '.join(failed)}")
     if untrained := evidence.untrained(*claim.gate):
-        raise UntrainedError(
+        raise UnjudgedError(
             f"fewer than nine in ten dev values are recalled by {' and '.join(untrained)}"
         )
     return claim.compare(evidence)

@@ -6,7 +6,9 @@ from itertools import chain
 
 from focused_attention import results
 from focused_attention.analysis import findings, heads, verdicts
+from focused_attention.analysis.by_seed import by_seed
 from focused_attention.analysis.evidence import Evidence
+from focused_attention.analysis.guesses import guesses
 from focused_attention.errors import run
 from focused_attention.params import Params, load
 from focused_attention.paths import RESULTS, RUNS
@@ -36,6 +38,7 @@ def gather(params: Params) -> Evidence:
             for arm in params.prune.arms
         },
         entropies={arm: read("entropy", arm) for arm in params.seek.arms},
+        guessed={arm: read("guess", arm) for arm in params.prune.arms},
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         arms=results.read_csv(folder / "tables" / "arms.csv"),
         benchmark=results.read_json(RESULTS / "benchmark-attention.json")["rows"],
@@ -59,6 +62,8 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
             for arm in params.seek.arms
             for seed in params.seek.seeds
         ],
+        "guesses": [guesses(arm, runs, options) for arm, runs in evidence.guessed.items()],
+        "by-seed": [by_seed(arm, evidence) for arm in swept],
     }
     joined = {name: list(chain.from_iterable(parts)) for name, parts in rows.items()}
     return joined | {"learning": list(evidence.learning)}

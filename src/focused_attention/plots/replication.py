@@ -1,0 +1,101 @@
+"""Figures of notebook 10-replication: what sharpening changes with every seed of two profiles,
+and how much of what is recalled may be guessed."""
+
+from collections.abc import Collection
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from focused_attention.plots.haystack import (
+    SEARCHES,
+    band,
+    bars,
+    handles,
+    legend,
+    temperature_axis,
+)
+from focused_attention.plots.style import BLUE, GREEN, GREY, ORANGE, PAGE, VERMILLION
+
+COLOURS = (BLUE, VERMILLION, ORANGE)  # of profiles, in their order
+ALL = "all"
+MEASURES = {  # of findings/guesses.csv
+    "digits": ("answered with a digit", GREY, ":"),
+    "right": ("recalled", BLUE, "-"),
+    "known": ("recalled, corrected for guessing", GREEN, "--"),
+}
+
+
+def replication_seeds(
+    by_seed: pd.DataFrame, margin: float, kept: int, untrained: Collection[tuple[str, str]] = ()
+) -> Figure:
+    """What sharpening cross-attention changes at the longest size, in points, with intervals.
+
+    `by_seed` is findings/by-seed.csv of one arm, of several profiles one below the other (column
+    profile): difference, difference_low and difference_high of every seed, and of "all", at the
+    sharp temperature. Panels are the tasks with all weights kept, and recall with `kept` of each
+    row. Hollow: the (profile, seed) of `untrained`. Within the grey band, `margin` either way, a
+    difference matters little.
+    """
+    profiles = list(dict.fromkeys(by_seed["profile"]))
+    colours = dict(zip(profiles, COLOURS, strict=False))
+    seeds = list(dict.fromkeys(zip(by_seed["profile"], by_seed["seed"], strict=True)))
+    seeds = [(profile, seed) for profile, seed in seeds if seed.isdigit() or seed == ALL]
+    place = {run: x + 0.7 * profiles.index(run[0]) for x, run in enumerate(seeds)}
+    parts = {
+        SEARCHES[task]: (by_seed["task"] == task) & by_seed["top_k"].isna() for task in SEARCHES
+    }
+    few = (by_seed["task"] == "recall") & (by_seed["top_k"] == kept)
+    parts |= {f"recall, {kept} weights of a row": few}
+    fig, panels = plt.subplots(len(parts), 1, figsize=(PAGE, 4.6), sharex=True, sharey=True)
+    for axes, (title, chosen) in zip(panels, parts.items(), strict=True):
+        part = by_seed[chosen]
+        part = part[part["hay"] == part["hay"].max()].set_index(["profile", "seed"])
+        axes.axhspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, linewidth=0)
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        for run, x in place.items():
+            if run not in part.index:
+                continue
+            names = ["difference", "difference_low", "difference_high"]
+            change, low, high = 100 * part.loc[run, names].astype(float)
+            style = {"color": colours[run[0]], "marker": "D" if run[1] == ALL else "o"}
+            style |= {"markerfacecolor": "white"} if run in untrained else {}
+            bars(axes, [x], [change], [low], [high], **style)
+        axes.set(title=title, ylabel="change (points)")
+        axes.grid(axis="x", visible=False)
+    panels[-1].set_xticks(list(place.values()), [seed for _, seed in place])
+    panels[-1].set_xlabel("seed")
+    entries: dict[str, object] = {
+        profile: Line2D([], [], color=colour, marker="o", linestyle="")
+        for profile, colour in colours.items()
+    }
+    entries |= {
+        "all of a profile's seeds": Line2D([], [], color=GREY, marker="D", linestyle=""),
+        f"less than {100 * margin:g} points": Patch(color=GREY, alpha=0.15, linewidth=0),
+    }
+    legend(fig, entries)
+    return fig
+
+
+def replication_guesses(guesses: pd.DataFrame) -> Figure:
+    """Answers that are digits, and that are right, at the longest size against temperature.
+
+    `guesses` is findings/guesses.csv of one arm, of several profiles one below the other (column
+    profile): rate, low and high of every measure and temperature. A panel a profile.
+    """
+    profiles = list(dict.fromkeys(guesses["profile"])) or ["no profile"]
+    fig, panels = plt.subplots(1, len(profiles), figsize=(PAGE, 2.5), sharey=True, squeeze=False)
+    for axes, profile in zip(panels[0], profiles, strict=True):
+        part = guesses[guesses["profile"] == profile]
+        for measure, (label, colour, dash) in MEASURES.items():
+            of = part[part["measure"] == measure]
+            style = {"color": colour, "linestyle": dash, "label": label}
+            band(axes, of, "temperature", "rate", scale=100, **style)
+        axes.axvline(1, color=GREY, linewidth=0.8, zorder=1)
+        temperature_axis(axes, "x", part["temperature"])
+        axes.set(title=profile, xlabel="temperature")
+    panels[0, 0].set(ylabel="answers (%)", ylim=(-3, 103))
+    legend(fig, handles(*panels[0]))
+    return fig
