@@ -445,6 +445,13 @@ def test_every_seed_is_drawn_and_those_that_did_not_learn_are_hollow():
     assert markers(recall)[0].get_ydata()[0] == pytest.approx(100 * 0.0005 * 75)
 
 
+def test_what_is_not_judged_is_shown_as_it_is():
+    table = plots.replication_verdicts({"full": verdicts()}, ("C1", "C5", "C6"))
+    assert list(table["verdict"]) == ["supported", "not judged", "not judged"]
+    assert table.loc[("C5", "full"), "effect"] == 0.012
+    assert np.isnan(table.loc[("C6", "full"), "effect"])
+
+
 def test_collapsed_and_one_hot_heads_are_marked():
     heads = ONE.entropy.copy()
     planted = (heads["slot"] == "cross") & (heads["layer"] == 0) & (heads["seconds"] == 55.0)

@@ -15,7 +15,12 @@ from focused_attention.plots.entropy import (
 from focused_attention.plots.haystack import of_runs
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length
-from focused_attention.plots.replication import replication_guesses, replication_seeds
+from focused_attention.plots.replication import (
+    of_profiles,
+    replication_guesses,
+    replication_seeds,
+    replication_verdicts,
+)
 from focused_attention.plots.runtime import focus, growth, time_and_memory
 from focused_attention.plots.sparsity import sparsity_int8, sparsity_share, sparsity_topk
 from focused_attention.plots.style import (
@@ -57,6 +62,7 @@ __all__ = [
     "growth",
     "mechanisms",
     "named",
+    "of_profiles",
     "of_runs",
     "ratios",
     "reach",
@@ -64,6 +70,7 @@ __all__ = [
     "recall_length",
     "replication_guesses",
     "replication_seeds",
+    "replication_verdicts",
     "save",
     "settings",
     "sparsity_int8",

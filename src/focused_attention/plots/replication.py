@@ -1,7 +1,10 @@
-"""Figures of notebook 10-replication: what sharpening changes with every seed of two profiles,
-and how much of what is recalled may be guessed."""
+"""Figures and tables of notebook 10-replication: two profiles of one arm, side by side.
 
-from collections.abc import Collection
+What sharpening changes with every seed, and how much of what is recalled may be guessed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -26,6 +29,35 @@ MEASURES = {  # of findings/guesses.csv
     "right": ("recalled", BLUE, "-"),
     "known": ("recalled, corrected for guessing", GREEN, "--"),
 }
+
+FOUND = ("effect", "low", "high", "n", "seeds")
+
+
+def of_profiles(folders: Mapping[str, Path], name: str, arm: str) -> pd.DataFrame:
+    """One arm's rows of findings/NAME.csv of several profiles, named in the column profile."""
+    parts = {
+        profile: pd.read_csv(folder / "findings" / f"{name}.csv")
+        for profile, folder in folders.items()
+    }
+    table = pd.concat(parts, names=["profile"]).reset_index("profile")
+    return table[table["arm"] == arm]
+
+
+def replication_verdicts(verdicts: Mapping[str, Mapping], claims: Iterable[str]) -> pd.DataFrame:
+    """The verdict and the effect of every claim in every profile.
+
+    `verdicts` is the content of verdicts.json by profile. What is not judged is shown as it is.
+    """
+    rows = []
+    for claim in claims:
+        for profile, known in verdicts.items():
+            of = known["claims"][claim]
+            judged = of["effect"] is not None
+            shown = of if judged else of.get("ungated") or of
+            verdict = of["verdict"] if judged else "not judged"
+            rows.append({"claim": claim, "profile": profile, "verdict": verdict})
+            rows[-1] |= {column: shown[column] for column in FOUND}
+    return pd.DataFrame(rows).set_index(["claim", "profile"])
 
 
 def replication_seeds(
