@@ -12,16 +12,16 @@ export PYTHONHASHSEED := 0
 .PHONY: reproduce test check lab clean bench lock smoke
 
 # Runs and notebooks go side by side, one core each (DVC itself runs one stage at a time; `dvc repro`
-# alone gives the same bytes, later). The orders keep what takes longest from coming last;
-# notebooks that wait for no run fill the end of training. Without waiting, DVC gives up after three
-# seconds when another of its processes holds the lock, which a slow machine can take to read it.
-SIDE_BY_SIDE := xargs -n 1 -P $(JOBS) dvc --wait-for-lock repro --quiet --single-item
+# alone gives the same bytes, later). The orders keep what takes longest from coming last; what waits
+# for no run fills the end of training, and short stages go two at a time, for DVC takes seconds to
+# start. Without waiting, it gives up after three if another of its processes holds the lock.
+SIDE_BY_SIDE := -P $(JOBS) dvc --wait-for-lock repro --quiet --single-item
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare
-	(dvc stage list --name-only | grep -E '^(seek|train)@' | sort; echo notebook-data notebook-grid notebook-replication) | $(SIDE_BY_SIDE)
-	dvc stage list --name-only | grep -E '^(evaluate|sweep|entropy|prune|guess)@' | sort -t@ -k2 | $(SIDE_BY_SIDE)
-	dvc repro collect judge traps
-	dvc stage list --name-only | grep '^notebook-' | $(SIDE_BY_SIDE)
+	(dvc stage list --name-only | grep -E '^(seek|train)@' | sort; echo notebook-data notebook-grid notebook-replication traps) | xargs -n 1 $(SIDE_BY_SIDE)
+	dvc stage list --name-only | grep -E '^(evaluate|sweep|entropy|prune|guess)@' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
+	dvc repro collect judge
+	dvc stage list --name-only | grep '^notebook-' | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro
 
 smoke: .venv/test  ## the whole pipeline in miniature, in a temporary clone

@@ -64,7 +64,8 @@ def reproduced(clone) -> Path:
 def side_by_side(clone: Path, *stages: str) -> None:
     names = run(clone, *DVC, "stage", "list", "--name-only").split()
     chosen = " ".join(name for name in names if name.split("@")[0] in stages and "@" in name)
-    command = f"echo {chosen} | xargs -n 1 -P 2 {' '.join(DVC)} repro --quiet --single-item"
+    waiting = f"{' '.join(DVC)} --wait-for-lock repro --quiet --single-item"
+    command = f"echo {chosen} | xargs -n 1 -P 2 {waiting}"
     run(clone, "sh", "-c", command)
 
 
