@@ -12,6 +12,7 @@ from focused_attention.analysis.by_seed import by_seed
 from focused_attention.analysis.evidence import Evidence
 from focused_attention.analysis.findings import Answers, Cell, Options
 from focused_attention.analysis.guesses import guesses
+from focused_attention.analysis.readers import READERS
 from focused_attention.errors import UserError
 from focused_attention.metrics.statistics import Difference
 from focused_attention.params import load
@@ -120,7 +121,7 @@ def evidence(params):
             entropies={"echo": [entropy_rows(far + d) for d in (-0.01, 0.0, 0.01)]},
             guessed={},
             wer=others.get("wer", wer_rows()),
-            arms=[{"arm": arm, "heads": str(n)} for arm, n in verdicts.READERS.items()],
+            arms=[{"arm": arm, "heads": str(n)} for arm, n in READERS.items()],
             benchmark=others.get("benchmark", BENCHMARK),
         )
 
@@ -138,7 +139,7 @@ def wer_rows(**changes):
     about = {"task": "digits", "decoding": "greedy", "seeds": "1", "utterances": "300"}
     return [
         {"arm": arm} | about | {"wer": str(wer), "wer_low": str(wer / 2), "wer_high": str(wer * 2)}
-        for arm, wer in (dict.fromkeys(verdicts.READERS, 0.005) | changes).items()
+        for arm, wer in (dict.fromkeys(READERS, 0.005) | changes).items()
     ]
 
 
