@@ -40,6 +40,8 @@ LENGTHS = (500, 1500, 3000, 6000, 12000)
 QUICK_LENGTHS = (500, 1500)
 GROWTH = (1500, 12000)  # lengths between which the growth exponents are taken
 LONG, SHORT = 6000, 500
+ROUNDS = 7  # of the table: fewer could not tell a median from its extremes
+PLAIN = "whisper"  # plain softmax attention, to which the ratios are
 MECHANISMS = (
     "whisper",
     "rotary",
@@ -155,18 +157,22 @@ def local_branch(T: int, rounds: int) -> dict:
     return faster_than(f"corrected local branch, T = {T}", 5, seconds, "published loop")
 
 
-def hybrid(T: int, rounds: int) -> dict:
-    ours, plain = (build(name, dims=DIMS, heads=HEADS) for name in ("hybrid", "whisper"))
-    seconds = in_turns(training(ours, frames(T)), training(plain, frames(T)), rounds)
-    return slower_than(f"hybrid, T = {T}", 1.5, seconds, "plain multi-head attention")
+def hybrid(timings: list[dict], T: int) -> dict:
+    ours, plain = (timing(timings, name, T) for name in ("hybrid", PLAIN))
+    name, peer = f"corrected hybrid, T = {T}", "plain multi-head attention"
+    return row(name, ours["both_ms"], plain["both_ms"], peer, "ms", ours["ratio"], "<= 1.5")
 
 
-def hybrid_against_published(T: int, rounds: int) -> dict:
-    ours, published = (
-        build(name, dims=DIMS, heads=HEADS) for name in ("hybrid", "hybrid_published")
-    )
-    seconds = in_turns(training(ours, frames(T)), training(published, frames(T)), rounds)
-    return slower_than(f"hybrid against the published one, T = {T}", 0.5, seconds, "published")
+def hybrid_against_published(timings: list[dict], T: int) -> dict:
+    ours, peer = (timing(timings, name, T)["both_ms"] for name in ("hybrid", "hybrid_published"))
+    name = f"corrected hybrid against the published one, T = {T}"
+    return row(name, ours, peer, "published", "ms", ours / peer, "<= 0.5")
+
+
+def timing(timings: list[dict], mechanism: str, T: int) -> dict:
+    """The one row of the table."""
+    (found,) = (r for r in timings if (r["mechanism"], r["length"]) == (mechanism, T))
+    return found
 
 
 def local(T: int, target: float, causal: bool, rounds: int) -> dict:
@@ -246,37 +252,38 @@ def peak_memory(run: Callable) -> float | None:
     return mebibytes("VmHWM") - before
 
 
-def table(lengths: tuple[int, ...]) -> list[dict]:
-    """One row a mechanism and length: times, floors, peak memory."""
+def table(lengths: tuple[int, ...], rounds: int) -> list[dict]:
+    """One row a mechanism and length: times, floors, ratios to plain attention, peak memory."""
     flops_per_second, bytes_per_second = speeds()
     rows = []
     for T in lengths:
-        rounds = 3 if T < LONG else 1  # after the one that measures the memory
+        modules = {name: build(name, dims=DIMS, heads=HEADS) for name in MECHANISMS}
+        x = frames(T)
+        memory = {name: peak_memory(training(module, x)) for name, module in modules.items()}
+        taken = [turn(modules, x) for _ in range(rounds)]
         for name in MECHANISMS:
-            module, x = build(name, dims=DIMS, heads=HEADS), frames(T)
-            run = training(module, x)
-            memory = peak_memory(run)
-            with torch.no_grad():
-                forward = statistics.median(
-                    timed(lambda m=module, x=x: m(x)) for _ in range(rounds)
-                )
-            both = statistics.median(timed(run) for _ in range(rounds))
             flops, moved = operations(name, T)
             floor = max(flops / flops_per_second, moved / bytes_per_second)
-            rows.append(
-                {
-                    "mechanism": name,
-                    "length": T,
-                    "forward_ms": 1000 * forward,
-                    "forward_floor_ms": 1000 * floor,
-                    "both_ms": 1000 * both,
-                    "both_floor_ms": 3000 * floor,  # the backward does twice the forward's work
-                    "gflop": 3e-9 * flops,
-                    "peak_mib": memory,
-                }
-            )
-            log.info("%(mechanism)s, T = %(length)d: %(both_ms).1f ms", rows[-1])
+            found = {"mechanism": name, "length": T, "rounds": rounds}
+            for kind, floors in (("forward", 1), ("both", 3)):  # the backward is twice the forward
+                found[f"{kind}_ms"] = 1000 * statistics.median(r[name, kind] for r in taken)
+                found[f"{kind}_floor_ms"] = 1000 * floors * floor
+            ratios = [r[name, "both"] / r[PLAIN, "both"] for r in taken]
+            found |= {"ratio": statistics.median(ratios)}
+            found |= {"ratio_low": min(ratios), "ratio_high": max(ratios)}
+            rows.append(found | {"gflop": 3e-9 * flops, "peak_mib": memory[name]})
+            log.info("%(mechanism)s, T = %(length)d: %(both_ms).1f ms, × %(ratio).2f", rows[-1])
     return rows
+
+
+def turn(modules: dict[str, nn.Module], x: Tensor) -> dict[tuple[str, str], float]:
+    """Seconds of every module, forward alone and with the backward, one after the other."""
+    seconds = {}
+    for name, module in modules.items():
+        with torch.no_grad():
+            seconds[name, "forward"] = timed(lambda m=module: m(x))
+        seconds[name, "both"] = timed(training(module, x))
+    return seconds
 
 
 def exponent(rows: list[dict], name: str, key: str) -> float:
@@ -355,15 +362,13 @@ def measure(quick: bool) -> dict:
 
     add(*flex(long, rounds))
     add(local_branch(long, rounds))
-    for T in lengths:
-        add(hybrid(T, 2 if quick or T >= LONG else 3 * rounds * SHORT // T))
-    add(hybrid_against_published(long, 2))
     for T, target in {SHORT: 1.0, **({} if quick else {LONG: 2.0})}.items():
         add(local(T, target, False, 3 * rounds))
         add(local(T, 1.0, True, 3 * rounds))
     for T in ROUTED_LENGTHS[: 1 if quick else None]:
         add(mixture(T, rounds))
-    timings = table(lengths)
+    timings = table(lengths, rounds if quick else ROUNDS)
+    add(*(hybrid(timings, T) for T in lengths), hybrid_against_published(timings, long))
     if not quick:
         run = {T: training(LocalBranch(), *heads(T)) for T in GROWTH}
         branch = {T: 1000 * statistics.median(timed(f) for _ in range(5)) for T, f in run.items()}

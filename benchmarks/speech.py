@@ -30,7 +30,7 @@ from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
 from focused_attention.store import FeatureStore
 from focused_attention.tasks import Batch, Composer
-from focused_attention.training.arms import build_model, resolve
+from focused_attention.training.arms import build_model, of_study, resolve
 from focused_attention.training.device import describe
 from focused_attention.training.loop import losses, optimiser, train
 
@@ -291,7 +291,8 @@ def training_step(dims: dict, rounds: int, batch: int) -> dict:
 def waiting(steps: int) -> dict:
     """The share of the training loop's own steps, as it logs them, spent waiting for data."""
     params = load()
-    arm, store = resolve(params, params.train.arms[0]), FeatureStore.open(FEATURES)
+    arm = of_study(resolve(params, params.train.arms[0]), params.train)
+    store = FeatureStore.open(FEATURES)
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
     short = dataclasses.replace(params.train, steps=steps)
     with tempfile.TemporaryDirectory() as folder:
@@ -324,7 +325,7 @@ def arms(rounds: int) -> list[dict]:
     steps, taken = {}, {name: [] for name in settings.arms}
     for name in settings.arms:
         torch.manual_seed(1)
-        model = build_model(resolve(params, name), store)
+        model = build_model(of_study(resolve(params, name), params.train), store)
         steps[name] = functools.partial(step, model, optimiser(model, settings), batch, settings)
     for i in range(rounds + 1):
         for name, one in steps.items():

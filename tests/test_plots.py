@@ -12,8 +12,10 @@ import pytest
 mpl.use("Agg")
 
 from focused_attention import plots
+from focused_attention.params import load
 from focused_attention.plots.data import mel_bin
 
+ROOT = Path(__file__).parents[1]
 ARMS = pd.DataFrame(
     {
         "arm": ["whisper", "echo", "whisper-8", "echo-16", "echo-hybrid", "echo-local", "a", "b"],
@@ -87,7 +89,10 @@ def timings() -> pd.DataFrame:
     )
     table["both_ms"] = table["length"] ** table["mechanism"].map(powers) / 100
     columns = {"forward_ms": 3, "forward_floor_ms": 30, "both_floor_ms": 10, "peak_mib": 2}
-    return table.assign(**{name: table["both_ms"] / part for name, part in columns.items()})
+    table = table.assign(**{name: table["both_ms"] / part for name, part in columns.items()})
+    ratio = table["both_ms"] / (table["length"] ** 2 / 100)
+    spread = {"ratio": ratio, "ratio_low": 0.9 * ratio, "ratio_high": 1.2 * ratio}
+    return table.assign(rounds=7, **spread)
 
 
 @pytest.mark.parametrize("name", figures())
@@ -123,6 +128,13 @@ def test_every_arm_has_a_look_of_its_own():
     assert len({(style.colour, style.dash) for style in look.values()}) == len(look)
     assert look["whisper"].label == "Whisper, 16 heads"
     assert look["echo-hybrid"].label == "Echo hybrid"
+
+
+def test_the_papers_arms_have_a_colour_each():
+    arms = load(ROOT / "params.yaml").train.arms
+    colours = [look.colour for look in plots.named(arms).values()]
+    assert len(set(colours)) == len(arms)
+    assert plots.style.GREY not in colours
 
 
 def test_look_of_an_arm_stays_when_arms_are_added():
@@ -167,17 +179,31 @@ def test_growth_is_the_power_of_the_length():
     assert np.isnan(plots.growth(table[table["length"] == 500], "focused", (1500, 12000)))
 
 
-def test_runtime_draws_times_floors_and_memory():
+def test_runtime_draws_times_floors_ratios_and_memory():
     figure = figures()["time_and_memory"]()
-    times, both, memory = figure.axes
-    assert [len(axes.lines) for axes in (times, both, memory)] == [6, 6, 3]
+    times, relative, memory = figure.axes
+    assert [len(axes.lines) for axes in (times, relative, memory)] == [3 + 3, 2 + 1, 3]
     assert all(axes.get_xscale() == axes.get_yscale() == "log" for axes in figure.axes)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "plain softmax (2.00)",
         "focused (1.00)",
         "newcomer (1.50)",
+        "floor: what is counted",
+        "smallest to largest of 7 rounds",
     ]
+
+
+def test_ratios_of_the_rounds_stand_beside_a_line_at_one():
+    relative = figures()["time_and_memory"]().axes[1]
+    *drawn, one = relative.lines
+    assert set(one.get_ydata()) == {1}
+    table = timings()
+    for line, bars, name in zip(drawn, relative.collections, ("focused", "newcomer"), strict=True):
+        of = table[table["mechanism"] == name]
+        assert line.get_ydata() == pytest.approx(of["ratio"])
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        np.testing.assert_allclose(ends, of[["ratio_low", "ratio_high"]])
 
 
 def test_runtime_without_memory_has_no_panel_for_it():

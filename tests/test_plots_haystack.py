@@ -19,6 +19,7 @@ mpl.use("Agg")
 from focused_attention import params, plots
 from focused_attention.metrics import alignment, sharpness
 from focused_attention.plots import haystack
+from focused_attention.plots.example import DIGITS, roles_of
 from focused_attention.plots.temperature import log_length, published
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,12 @@ SIZES = {
     "recall": ((0, 5.2), (8, 10.4), (20, 18.3), (45, 34.9), (75, 55.0)),
     "spot": ((0, 2.6), (1, 6.1), (3, 12.8), (6, 23.0), (12, 43.9)),
 }
+CHANCE = {"any_digit": 0.1, "heard_digit": 0.4, "pairs": 3, "values": 10}
+GUESSES = ["guesses a digit: 10 %", "guesses a heard digit: 40 %"]
+MEASURES = {  # of findings/guesses.csv
+    "digits": 1.0, "right": 0.6, "right_given_digit": 0.7, "beyond_any_digit": 0.5,
+    "beyond_heard_digit": 0.3,
+}  # fmt: skip
 FOCUS = {"mechanism": "focused", "temp_scale": 0.5}  # published, where no schedule is set
 ROWS = {  # of params.yaml
     "echo-hybrid": {"focus": {"mechanism": "hybrid"}},
@@ -159,7 +166,8 @@ class Tables:
         rows = itertools.product(self.arms, self.seeds)
         table = pd.DataFrame(rows, columns=["arm", "seed"])
         return table.assign(
-            transition_step=[np.nan if i == 1 else 1250.0 for i in range(len(table))]
+            transition_step=[np.nan if i == 1 else 1250.0 for i in range(len(table))],
+            recall_first_word=[0.5 if arm == "whisper" else 0.95 for arm in table["arm"]],
         )
 
     @cached_property
@@ -182,7 +190,20 @@ class Tables:
             {"arm": "echo", "hay": 75, "temperature": heat, "measure": measure, "seeds": 3}
             | {"rate": share / (1 + heat), "low": 0.9 * share / (1 + heat), "high": share}
             | {"difference": 0.0, "difference_low": 0.0, "difference_high": 0.0}
-            for measure, share in (("digits", 1.0), ("right", 0.6), ("known", 0.5))
+            for measure, share in MEASURES.items()
+            for heat in HEATS
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def spotting(self) -> pd.DataFrame:
+        rows = [
+            {"arm": "echo", "hay": hay, "seconds": seconds, "temperature": heat}
+            | {"measure": measure, "seeds": 3, "utterances": 256, "rate": share / (1 + heat)}
+            | {"low": 0.9 * share / (1 + heat), "high": share, "difference": 0.1}
+            | {"difference_low": 0.0, "difference_high": 0.2}
+            for hay, seconds in SIZES["spot"]
+            for measure, share in (("precision", 1.0), ("recall", 0.8), ("f1", 0.9), ("written", 1))
             for heat in HEATS
         ]
         return pd.DataFrame(rows)
@@ -219,12 +240,24 @@ def verdicts() -> dict:
     claims["C3"] = good | {"claim": "Precise.", "verdict": "undecided", "missing": missing}
     ungated = {"effect": 0.012, "low": -0.05, "high": 0.07, "n": 256, "seeds": 3}
     claims["C5"] = open_ | {"claim": "Sparse.", "ungated": ungated}
-    holds = {"hot": True, "exchanged": False, "entropy": None}
+    claims["C3"]["parts"] = {
+        "precision": {"effect": 0.01, "low": -0.02, "high": 0.04},
+        "written": {"effect": 0.2, "low": 0.1, "high": 0.3},
+    }
+    claims["C0"]["parts"] = [{"name": "learning", "verdict": "supported", "text": "They do."}]
+    about = {"confidence": 0.99, "guards": ["C1", "C5"]}
+    checks = {
+        name: about | {"test": f"check {name}", "holds": h, "equivalence": {"bound": b, "holds": e}}
+        for name, h, b, e in (
+            ("hot", True, 0.02, True), ("exchanged", False, 0.02, False), ("entropy", None, 0, None)
+        )
+    }  # fmt: skip
     return {
         "profile": "pilot",
         "margin": 0.02,
         "claims": claims,
-        "checks": {name: {"test": f"check {name}", "holds": h} for name, h in holds.items()},
+        "chance": CHANCE,
+        "checks": checks,
     }
 
 
@@ -240,23 +273,24 @@ def figures(tables: Tables) -> dict:
         "entropy_heads": lambda: plots.entropy_heads(tables.entropy, plain),
         "entropy_training": lambda: plots.entropy_training(tables.dev, look),
         "temperature_optimum": lambda: plots.temperature_optimum(
-            tables.optimum, own, trained, 12.5
+            tables.optimum, own, trained, 12.5, HEATS
         ),
         "temperature_accuracy": lambda: plots.temperature_accuracy(tables.accuracy, plain),
         "temperature_gain": lambda: plots.temperature_gain(tables.optimum, plain, 0.02),
         "temperature_arms": lambda: plots.temperature_arms(tables.accuracy, settings, look),
         "temperature_learned": lambda: plots.temperature_learned(tables.temperatures, look),
-        "recall_learning": lambda: plots.recall_learning(tables.dev, tables.learning, look),
-        "recall_length": lambda: plots.recall_length(tables.accuracy, look, trained),
-        "sparsity_topk": lambda: plots.sparsity_topk(tables.pruning, plain),
-        "sparsity_int8": lambda: plots.sparsity_int8(tables.pruning, plain),
+        "recall_learning": lambda: plots.recall_learning(tables.dev, tables.learning, look, CHANCE),
+        "recall_length": lambda: plots.recall_length(tables.accuracy, look, trained, CHANCE),
+        "sparsity_topk": lambda: plots.sparsity_topk(tables.pruning, plain, CHANCE),
+        "sparsity_int8": lambda: plots.sparsity_int8(tables.pruning, plain, CHANCE),
         "sparsity_share": lambda: plots.sparsity_share(tables.averages, plain),
         "alignment_heads": lambda: plots.alignment_heads(tables.entropy, plain),
         "alignment_sharpness": lambda: plots.alignment_sharpness(tables.entropy, plain),
         "replication_seeds": lambda: plots.replication_seeds(replicated(tables.by_seed), 0.02, 8),
         "replication_guesses": lambda: plots.replication_guesses(
-            tables.guesses.assign(profile="full")
+            tables.guesses.assign(profile="full"), CHANCE
         ),
+        "spotting": lambda: plots.spotting(tables.spotting, plain),
     }
 
 
@@ -266,6 +300,21 @@ def replicated(by_seed: pd.DataFrame) -> pd.DataFrame:
     parts = {"full": by_seed, "replication": again}
     return pd.concat(parts, names=["profile"]).reset_index("profile")
 
+
+EXAMPLE = {
+    "key": "june", "value": "two", "seconds": 2.4, "seconds_per_position": 0.8,
+    "layer": 1, "head": 2, "hay": 1, "pairs": 2, "profile": "pilot", "arm": "echo", "seed": 1,
+    "words": [
+        {"word": word, "start": 0.4 * i, "end": 0.4 * i + 0.3, "recording": f"a/en/{word}"}
+        for i, word in enumerate(("may", "nine", "star", "june", "two"))
+    ],
+    "answers": [
+        {"temperature": 0.71, "answer": "two", "mass": 0.8, "weights": [0.1, 0.1, 0.8]},
+        {"temperature": 2.0, "answer": "nine", "mass": 0.3, "weights": [0.4, 0.3, 0.3]},
+    ],
+}  # fmt: skip
+for one in EXAMPLE["answers"]:
+    one["digits"] = {digit: 0.9 if digit == one["answer"] else 0.01 for digit in DIGITS}
 
 MANY = Tables()
 ONE = Tables(arms=("echo",), seeds=(1,))
@@ -309,9 +358,19 @@ def test_saved_figure_has_the_same_bytes_twice(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_empty_tables_are_drawn(name):
+def test_empty_tables_are_drawn_as_named_panels_without_data(name):
     empty = {table: getattr(ONE, table).iloc[:0] for table in TABLES}
-    figures(SimpleNamespace(arms=ONE.arms, **empty))[name]().draw_without_rendering()
+    figure = figures(SimpleNamespace(arms=ONE.arms, **empty))[name]()
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert panels
+    for axes in panels:
+        names = [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
+        assert any([*names, *axes.texts])
+        points = [line.get_xydata() for line in axes.lines if line.get_marker() in ("o", "s", "^")]
+        assert not [xy for xy in points if np.isfinite(xy).any()]
+        assert not axes.images
+        assert not [c for c in axes.collections if len(c.get_paths()) and np.size(c.get_offsets())]
 
 
 def markers(axes, marker: str = "o") -> list:
@@ -364,7 +423,8 @@ def test_optimum_has_intervals_and_schedules_on_the_grid():
         assert axes.get_yscale() == "log"
         low, high = axes.get_ylim()
         assert low < 0.25 < 4.0 < high
-        (best,) = markers(axes)
+        best, on_edge = markers(axes)
+        assert set(on_edge.get_ydata()) <= {0.25, 4.0}
         (bars,) = axes.collections
         for x, y, bar in zip(*best.get_data(), bars.get_segments(), strict=True):
             assert bar[:, 0] == pytest.approx([x, x])
@@ -373,6 +433,28 @@ def test_optimum_has_intervals_and_schedules_on_the_grid():
         assert curves["sharpen_longer true"][[0, -1]] == pytest.approx([1.01, 1.0])
         assert curves["sharpen_longer false"][[0, -1]] == pytest.approx([0.5, 0.51])
         assert (np.diff(curves["log length"]) < 0).all()
+
+
+def test_ends_on_the_edge_of_the_grid_are_open():
+    optimum = ONE.optimum.query("task == 'recall' and slot == 'cross'").head(3).copy()
+    optimum["temperature"], optimum["low"], optimum["high"] = (
+        [0.25, 1.0, 2.0], [0.25, 0.5, 0.25], [0.5, 1.41, 4.0],
+    )  # fmt: skip
+    figure = plots.temperature_optimum(optimum, plots.named(["echo"]), {}, 12.5, HEATS)
+    (axes,) = figure.axes
+    x = markers(axes)[0].get_xdata()
+    down, up, (_, on_edge) = markers(axes, "v"), markers(axes, "^"), markers(axes)
+    assert [list(line.get_xdata()) for line in (*down, *up, on_edge)] == [
+        [x[0], x[2]], [x[2]], [x[0]],
+    ]  # fmt: skip
+    assert all(y < 0.25 for y in down[0].get_ydata())
+    assert all(y > 4 for y in up[0].get_ydata())
+    assert {line.get_markerfacecolor() for line in (*down, *up, on_edge)} == {"white"}
+    narrow = plots.temperature_optimum(optimum, plots.named(["echo"]), {}, 12.5, [0.1, 8.0])
+    assert not [line for line in markers(narrow.axes[0], "v") if len(line.get_xdata())]
+    for drawn in (figure, narrow):
+        (legend,) = drawn.legends
+        assert sum("grid's edge" in text.get_text() for text in legend.get_texts()) == 2
 
 
 def test_schedules_are_those_of_the_focus():
@@ -394,7 +476,7 @@ def test_train_length_of_the_schedule_is_where_it_is_one():
     look = plots.named(["echo"])
     for length, expected in ((None, 10.4), (float("nan"), 10.4), (250.0, 20.0)):
         figure = plots.temperature_optimum(
-            ONE.optimum, look, {"recall": 10.4}, 12.5, train_length=length
+            ONE.optimum, look, {"recall": 10.4}, 12.5, HEATS, train_length=length
         )
         (line,) = (x for x in figure.axes[0].lines if x.get_label() == "log length")
         assert np.interp(-1.0, -line.get_ydata()[::1], line.get_xdata()) == pytest.approx(
@@ -463,6 +545,75 @@ def test_collapsed_and_one_hot_heads_are_marked():
     assert crosses.get_offsets().tolist() == [[3, 0]]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["recall_length", "recall_learning", "sparsity_topk", "sparsity_int8", "replication_guesses"],
+)
+def test_both_guessers_have_their_lines_and_names(name):
+    figure = figures(ONE)[name]()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts() if "guess" in text.get_text()] == GUESSES
+    heights = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_label() in GUESSES]
+    assert heights == [10.0, 40.0]
+
+
+def test_small_multiples_compare_every_arm_with_the_first():
+    look = plots.named(ARMS)
+    figure = plots.recall_length(MANY.accuracy, look, {}, CHANCE, plots.missed(MANY.learning))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == 2 * len(ARMS)
+    titles = [axes.get_title().replace("\n", ", ") for axes in shown if axes.get_title()]
+    assert titles == [style.label for style in look.values()]
+    again = [axes for axes in shown if "Echo, again" in (line.get_label() for line in axes.lines)]
+    assert len(again) == 2 * (len(ARMS) - 1)
+    hollow = [axes for axes in shown if markers(axes)[0].get_markerfacecolor() == "white"]
+    assert [axes.get_title() for axes in hollow] == ["Whisper", ""]
+    recall, spot = shown[0], shown[5]
+    assert recall.get_ylim()[0] == 0
+    lowest = MANY.accuracy.query("task == 'spot' and temperature == 1")["low"].min()
+    assert spot.get_ylim()[0] == 10 * np.floor(10 * lowest) > 0
+
+
+def test_bands_hold_eight_heads_in_ten():
+    axes = plots.alignment_heads(MANY.entropy, "echo").axes[0]
+    heads = MANY.entropy.query(
+        "arm == 'echo' and slot == 'cross' and metric == 'segment_mass' and temperature == 1"
+    )
+    for band, line, layer in zip(axes.collections, axes.lines, (0, 1), strict=True):
+        of = heads[heads["layer"] == layer].groupby("seconds")["mean"]
+        assert line.get_ydata() == pytest.approx(100 * of.mean())
+        corners = band.get_paths()[0].vertices[:, 1]
+        assert corners.max() == pytest.approx(100 * of.quantile(0.9).max())
+        assert corners.min() == pytest.approx(100 * of.quantile(0.1).min())
+        assert band.get_facecolor()[0, :3] == pytest.approx(mpl.colors.to_rgb(line.get_color()))
+
+
+def test_what_is_spotted_is_shown_in_parts_at_the_longest():
+    rates, amount = figures(ONE)["spotting"]().axes
+    longest = ONE.spotting.query("hay == 12").set_index("measure")
+    assert rates.get_title() == "spot, 43.9 s"
+    for line, measure in zip(rates.lines, ("precision", "recall", "f1"), strict=False):
+        assert line.get_ydata() == pytest.approx(100 * longest.loc[measure, "rate"])
+    assert amount.lines[0].get_ydata() == pytest.approx(longest.loc["written", "rate"])
+
+
+def test_an_example_shows_words_weights_and_digits():
+    figure = plots.example(EXAMPLE)
+    figure.draw_without_rendering()
+    panels = figure.axes
+    assert [axes.get_title() for axes in panels[1::2]] == [
+        "writes “two”, right",
+        "writes “nine”, wrong",
+    ]
+    assert [text.get_text() for text in panels[0].texts] == ["may", "nine", "star", "june", "two"]
+    weights = [axes.patches[0].get_data().values for axes in panels[::2]]
+    np.testing.assert_allclose(weights, [[10, 10, 80], [40, 30, 30]])
+    roles = roles_of(EXAMPLE["words"], "june", "two")
+    assert roles == ["word", "digit", "word", "key", "value"]
+    with pytest.raises(ValueError, match="expected 'six' after 'june', given 'two'"):
+        plots.example(EXAMPLE | {"value": "six"})
+
+
 def test_all_weights_kept_stand_at_the_right_end():
     axes = figures(ONE)["sparsity_topk"]().axes[-1]
     assert [text.get_text() for text in axes.get_xticklabels()][-1] == "all"
@@ -473,7 +624,9 @@ def test_all_weights_kept_stand_at_the_right_end():
 def test_a_slot_that_was_pruned_at_one_length_alone_is_said():
     pruning = ONE.pruning.query("slot == 'cross' or hay == 8")
     for draw in (plots.sparsity_topk, plots.sparsity_int8):
-        texts = [[text.get_text() for text in axes.texts] for axes in draw(pruning, "echo").axes]
+        texts = [
+            [text.get_text() for text in axes.texts] for axes in draw(pruning, "echo", CHANCE).axes
+        ]
         assert texts == [[], [], ["not measured"], []]
 
 
@@ -485,7 +638,7 @@ def test_learning_draws_a_line_per_seed_and_a_bold_mean():
 
 
 def test_int8_that_was_not_measured_is_said():
-    figure = plots.sparsity_int8(ONE.pruning[~ONE.pruning["int8"]], "echo")
+    figure = plots.sparsity_int8(ONE.pruning[~ONE.pruning["int8"]], "echo", CHANCE)
     assert all("not measured" in axes.texts[0].get_text() for axes in figure.axes)
 
 
@@ -512,7 +665,14 @@ def test_verdicts_are_words():
     assert "Entropy / log n: −0.200 [0.031, 0.062]" in two
     assert "1.6 points either way; 900 utterances would halve it." in three
     assert four.endswith("**Undecided.** Not trained.")
-    assert "check exchanged: **fails**" in plots.checks(verdicts())
+    assert "In parts: precision 1.0 points [−2.0, 4.0]; digits written for each asked 20.0" in three
+    hot, exchanged, entropy = plots.checks(verdicts()).splitlines()
+    rule = "with a bound of 2 points, the next plan's rule:"
+    assert hot == f"- check hot: holds; guards C1, C5; {rule} holds (intervals of 99 %)"
+    assert exchanged.startswith("- check exchanged: **fails**")
+    assert exchanged.endswith(f"{rule} **fails** (intervals of 99 %)")
+    assert entropy == "- check entropy: not measured; guards C1, C5"
+    assert "In parts" not in plots.verdict(verdicts(), "C0")
     five = plots.verdict(verdicts(), "C5")
     assert "decides nothing: Accuracy: 1.2 points [−5.0, 7.0]; 256 utterances, seeds: 3." in five
     with pytest.raises(ValueError, match="given 'C9'"):
@@ -533,10 +693,11 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
         "pruning": ONE.pruning.assign(
             seeds=1, difference=0.0, difference_low=0.0, difference_high=0.0
         ),
-        "learning": ONE.learning.assign(trained=True, recall_first_word=0.95, spot_first_word=0.95),
+        "learning": ONE.learning.assign(trained=True, spot_first_word=0.95),
         "temperatures": ONE.temperatures,
         "by-seed": ONE.by_seed,
         "guesses": ONE.guesses,
+        "spotting": ONE.spotting,
     }.items():
         table.to_csv(folder / "findings" / f"{file}.csv", index=False)
     for file, table in {"seek/echo-1-dev": ONE.dev, "entropy/echo-1": ONE.entropy}.items():
@@ -544,6 +705,7 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
         of_run.drop(columns=["arm", "seed"]).to_csv(folder / f"{file}.csv", index=False)
     (folder / "seek" / "echo-1.json").write_text(json.dumps({"arm": "echo", "seed": 1}))
     (folder / "verdicts.json").write_text(json.dumps(verdicts()))
+    (folder / "example.json").write_text(json.dumps(EXAMPLE))
     for other in ("grid", "local-encoder", "full", "replication"):
         shutil.copytree(folder, f"results/{other}")
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))["cells"]
@@ -555,4 +717,4 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
     topic = topics.get(name, name[3:])
     drawn = os.listdir("paper/figures")
     assert len(drawn) == "".join(code).count("plots.save(") > 0
-    assert all(figure.startswith(f"{topic}-") for figure in drawn)
+    assert all(figure.startswith((f"{topic}-", "spot-")) for figure in drawn)

@@ -12,6 +12,7 @@ RUNS = Path("runs")  # weights: a folder per profile and study, a file per arm a
 CHECKPOINTS = Path("checkpoints")  # resumable training state, not an output of any stage
 LOGS = Path("logs")  # step logs with timings, which differ from run to run
 RESULTS = Path("results")  # small tables, committed
+MACHINES = RESULTS / "machines.json"  # what every machine that was tried made of a profile
 NOTEBOOKS = Path("notebooks")
 EXECUTED = NOTEBOOKS / "executed"
 README = Path("README.md")  # its results table is generated

@@ -9,10 +9,13 @@ import pytest
 
 from focused_attention.analysis import findings, heads, verdicts
 from focused_attention.analysis.by_seed import by_seed
+from focused_attention.analysis.chance import chance
 from focused_attention.analysis.evidence import Evidence
 from focused_attention.analysis.findings import Answers, Cell, Options
 from focused_attention.analysis.guesses import guesses
+from focused_attention.analysis.learned import temperatures
 from focused_attention.analysis.readers import READERS
+from focused_attention.analysis.spotting import spotting
 from focused_attention.errors import UserError
 from focused_attention.metrics.statistics import Difference
 from focused_attention.params import load
@@ -120,18 +123,30 @@ def evidence(params):
             pruned={"echo": line(sparse, pruned or rates())},
             entropies={"echo": [entropy_rows(far + d) for d in (-0.01, 0.0, 0.01)]},
             guessed={},
+            spotted={"echo": spotted} if (spotted := others.get("spotted")) else {},
             wer=others.get("wer", wer_rows()),
+            pairs=others.get("pairs", PAIRS),
             arms=[{"arm": arm, "heads": str(n)} for arm, n in READERS.items()],
-            benchmark=others.get("benchmark", BENCHMARK),
+            timings=others.get("timings", timed()),
         )
 
     return plant
 
 
-BENCHMARK = [
-    {"name": "hybrid, T = 500", "ratio": 1.3},
-    {"name": "hybrid, T = 6000", "ratio": 1.1},
-    {"name": "hybrid against the published one, T = 6000", "ratio": 0.4},
+def timed(published=(1.9, 3.0), corrected=(0.9, 1.1)):
+    """Timings whose rounds lie between two ratios, at every length."""
+    return [
+        {"mechanism": name, "length": length, "rounds": 7}
+        | {"ratio": sum(ends) / 2, "ratio_low": ends[0], "ratio_high": ends[1]}
+        for length in (500, 6000)
+        for name, ends in (("hybrid", corrected), ("hybrid_published", published))
+    ]
+
+
+PAIRS = [
+    {"arm": arm, "baseline": baseline, "task": "digits", "decoding": "greedy"}
+    | {"difference": "0.01", "low": "0.004", "high": "0.02"}
+    for arm, baseline in (("echo-16", "echo"), ("whisper-8", "whisper"), ("echo", "whisper"))
 ]
 
 
@@ -227,31 +242,96 @@ def test_transition_is_the_first_measurement_with_half_of_the_values():
     assert (row["transition_step"], row["trained"]) == ("", False)
 
 
-def test_who_guesses_knows_nothing():
-    """Recall that comes with more digits alone is luck, and the correction takes it away."""
+def answered(runs_of_bits):
+    """Rows of guess/ from right and digit bits by temperature, a seed after the other."""
+    return [
+        [
+            {"needles": "3", "hay": "60", "temperature": str(t)}
+            | {
+                name: "".join(map(str, bits.astype(int)))
+                for name, bits in (("right", right), ("digit", digit))
+            }
+            for t, (right, digit) in run.items()
+        ]
+        for run in runs_of_bits
+    ]
+
+
+@pytest.mark.parametrize(
+    ("luck", "measure"), [(0.1, "beyond_any_digit"), (0.4, "beyond_heard_digit")]
+)
+def test_who_guesses_knows_nothing_by_the_guesser_he_is(luck, measure):
+    """Recall that comes with more digits alone is luck, and the right correction takes it away."""
     rng = np.random.default_rng(0)
-    n, runs = 4000, []
+    n, planted = 4000, []
     for _ in range(3):
-        luck, knows = rng.random(n) < 0.1, rng.random(n) < 0.4
-        answers = {1.0: knows, 0.71: np.ones(n, bool)}  # at 1, who does not know keeps silent
-        runs.append(
-            [
-                {"needles": "3", "hay": "60", "temperature": str(t)}
-                | {name: "".join(map(str, bits.astype(int))) for name, bits in columns.items()}
-                for t, digit in answers.items()
-                for columns in [{"right": knows | (digit & luck), "digit": digit}]
-            ]
-        )
-    table = guesses("echo", runs, OPTIONS)
+        lucky, knows = rng.random(n) < luck, rng.random(n) < 0.4
+        every = np.ones(n, bool)  # at 1, who does not know keeps silent
+        planted.append({1.0: (knows, knows), 0.71: (knows | lucky, every)})
+    table = guesses("echo", answered(planted), OPTIONS)
     assert all(tuple(row) == findings.COLUMNS["guesses"] for row in table)
     at = {row["measure"]: row for row in table if row["temperature"] == 0.71}
     assert at["digits"]["rate"] == 1
-    assert at["digits"]["difference"] == pytest.approx(0.6, abs=0.02)
-    assert at["right"]["difference"] == pytest.approx(0.06, abs=0.01)
-    assert at["known"]["rate"] == pytest.approx(0.4, abs=0.02)
-    assert at["known"]["difference_low"] < 0 < at["known"]["difference_high"]
+    assert at["right"]["difference"] == pytest.approx(0.6 * luck, abs=0.02)
+    assert at[measure]["difference"] == pytest.approx(0, abs=0.02)
+    assert at[measure]["rate"] == pytest.approx(0.4, abs=0.02)
+    assert at["right_given_digit"]["rate"] == at["right"]["rate"]
+
+
+def test_answering_more_is_not_binding_better():
+    """More digits of the same worth: recall rises, and what a digit is worth does not."""
+    rng = np.random.default_rng(1)
+    n, planted = 4000, []
+    for _ in range(3):
+        right, often, seldom = (rng.random(n) < share for share in (0.6, 0.95, 0.8))
+        planted.append({1.0: (right & seldom, seldom), 0.71: (right & often, often)})
+    table = guesses("echo", answered(planted), OPTIONS)
+    at = {row["measure"]: row for row in table if row["temperature"] == 0.71}
+    assert at["right"]["difference_low"] > 0
+    assert at["right_given_digit"]["difference"] == pytest.approx(0, abs=0.02)
+    assert at["beyond_heard_digit"]["difference"] > 0  # no correction for willingness to answer
+
+
+def test_guesses_need_temperature_one():
+    right = np.ones(8, bool)
     with pytest.raises(UserError, match=r"1\.0 must be among them"):
-        guesses("echo", [run[1:] for run in runs], OPTIONS)
+        guesses("echo", answered([{0.71: (right, right)}]), OPTIONS)
+
+
+def test_chance_is_that_of_the_tasks_own_numbers():
+    found = chance(3)
+    assert found == {"any_digit": 0.1, "heard_digit": 0.4, "pairs": 3, "values": 10}
+    rng = np.random.default_rng(0)
+    values = rng.integers(10, size=(100_000, 3))  # of three pairs; the first is asked
+    named = values[np.arange(len(values)), rng.integers(3, size=len(values))]
+    assert (named == values[:, 0]).mean() == pytest.approx(found["heard_digit"], abs=0.01)
+    assert (rng.integers(10, size=len(values)) == values[:, 0]).mean() == pytest.approx(
+        found["any_digit"], abs=0.01
+    )
+
+
+def test_more_written_raises_f1_and_lowers_precision():
+    """Three asked: at 1 two are written and right, when sharp four are, three of them right."""
+    asked = "3" * 100
+    runs = [
+        [
+            {"split": "test", "answers": "own", "task": "spot", "needles": "3", "hay": "9"}
+            | {"seconds": "33.0", "slot": "cross", "temperature": str(t), "asked": asked}
+            | {"written": written * 100, "right": right * 100}
+            for t, written, right in ((0.71, "4", "3"), (1.0, "2", "2"), (4.0, "0", "0"))
+        ]
+        for _ in range(3)
+    ]
+    table = spotting("echo", runs, OPTIONS)
+    assert all(tuple(row) == findings.COLUMNS["spotting"] for row in table)
+    rates = {(row["measure"], row["temperature"]): row for row in table}
+    sharp = {name: rates[name, 0.71]["difference"] for name in ("precision", "recall", "f1")}
+    assert sharp == {
+        "precision": pytest.approx(-0.25), "recall": pytest.approx(1 / 3),
+        "f1": pytest.approx(6 / 7 - 4 / 5),
+    }  # fmt: skip
+    assert rates["written", 0.71]["rate"] == pytest.approx(4 / 3)
+    assert math.isnan(rates["precision", 4.0]["rate"])  # nothing is written there
 
 
 def test_every_seed_has_its_own_difference_and_all_have_their_average(evidence):
@@ -305,7 +385,7 @@ def test_entropy_counts_heads_and_its_interval_is_the_normal_one():
 
 
 def test_learned_temperatures_are_read_from_the_weights_names():
-    table = heads.temperatures("echo", 2, {
+    table = temperatures("echo", 2, {
         "decoder.blocks.1.cross_attn.focus.level": np.log([0.5, 2.0]),
         "decoder.blocks.1.cross_attn.focus.slope": np.array([0.0, 0.3]),
         "encoder.blocks.0.attn.focus.level": np.zeros(1),
@@ -514,8 +594,50 @@ def test_nothing_is_judged_with_a_broken_instrument(evidence, broken):
     judged = verdicts.judge(planted)
     failed = [name for name, check in judged["checks"].items() if check["holds"] is False]
     assert broken in failed
+    assert judged["checks"][broken]["equivalence"]["holds"] is False
     assert {judged["claims"][name]["verdict"] for name in verdicts.CLAIMS} == {"undecided"}
     assert f"instrument failed: {', '.join(failed)}" in judged["claims"]["C1"]["reason"]
+
+
+def test_a_check_names_its_confidence_its_claims_and_its_bound(evidence):
+    judged = verdicts.judge(evidence())
+    for name, check in judged["checks"].items():
+        assert check["confidence"] == 0.99, name
+        assert set(check["guards"]) <= set(verdicts.CLAIMS), name
+        assert check["equivalence"]["bound"] in (0.0, 0.02), name
+    guarded = judged["checks"]["exchanged"]["guards"]
+    assert "C1" in guarded
+    assert not {"C2", "C3"} & set(guarded)  # entropies, and digits that are not recalled
+    assert judged["of_one_machine"] == ["C1", "C3", "C4", "C5", "C6"]
+
+
+def test_a_change_that_is_small_and_certain_is_within_the_next_plans_bound(evidence):
+    """Zero lies outside, so the check of the first plan fails; a bound of two points holds it."""
+    planted = evidence()
+    cells = planted.swept["echo"]
+    longest = Cell("recall", 4, 40, "cross", 1.0, answers="another")
+    seeds, n = cells[longest].above.shape
+    plain = np.zeros((seeds, n), np.uint8)
+    plain[:, : n // 10] = 1
+    sharp = plain.copy()
+    sharp[:, n // 10 : n // 10 + 3] = 1  # one point more, with every seed
+    one = np.ones_like(plain)
+    cells[longest] = Answers(plain, one, 5.0)
+    cells[longest._replace(temperature=0.71)] = Answers(sharp, one, 5.0)
+    found = verdicts.judge(planted)["checks"]["exchanged"]
+    assert 0 <= found["difference_low"] < found["difference_high"] < 0.04
+    assert found["equivalence"]["holds"] is (found["difference_high"] <= 0.02)
+
+
+def test_the_parts_of_f1_stand_in_the_verdict(evidence):
+    spotted = [
+        {"arm": "echo", "hay": 9, "temperature": 0.71, "measure": measure}
+        | dict(zip(findings.RATE, (3, N, 0.9, 0.8, 1.0, change, -0.1, 0.1), strict=True))
+        for measure, change in (("precision", -0.05), ("recall", 0.1))
+    ]
+    parts = claims(evidence(spotted=spotted))["C3"]["parts"]
+    assert parts["precision"]["effect"] == -0.05
+    assert parts["recall"] == {"at_one": 0.8, "effect": 0.1, "low": -0.1, "high": 0.1}
 
 
 @pytest.mark.parametrize(
@@ -525,12 +647,34 @@ def test_nothing_is_judged_with_a_broken_instrument(evidence, broken):
         ({"wer": wer_rows(echo=0.04)}, "undecided"),
         ({"wer": wer_rows(echo=0.2)}, "refuted"),
         ({"wer": wer_rows()[1:]}, "undecided"),
-        ({"benchmark": [{"name": "hybrid, T = 500", "ratio": 0.9}]}, "refuted"),
-        ({"benchmark": [*BENCHMARK, {"name": "hybrid, T = 9", "ratio": 0.9}]}, "undecided"),
-        ({"benchmark": []}, "undecided"),
+        ({"timings": timed(published=(0.8, 0.9))}, "refuted"),
+        ({"timings": timed(published=(0.9, 1.2))}, "undecided"),
+        ({"timings": timed(corrected=(0.8, 0.9))}, "supported"),  # decides nothing
+        ({"timings": []}, "undecided"),
     ],
 )
 def test_reading_and_run_time(evidence, changes, expected):
     found = claims(evidence(arms=("echo",), **changes))["C0"]
     assert found["verdict"] == expected
     assert found["reason"].endswith(".")
+
+
+def test_run_times_are_those_of_the_module_they_name(evidence):
+    times = claims(evidence(arms=("echo",)))["C0"]["lines"]["run_time"]
+    mechanisms = {"published": "hybrid_published", "corrected": "hybrid"}
+    for name, mechanism in mechanisms.items():
+        assert [row["length"] for row in times[name]] == [500, 6000]
+        assert {row["mechanism"] for row in times[name]} == {mechanism}
+    assert {row["word"] for row in times["published"]} == {"slower"}
+    assert {row["word"] for row in times["corrected"]} == {"open"}  # the interval holds 1
+
+
+def test_heads_and_model_are_told_apart_in_either_direction(evidence):
+    apart = claims(evidence(arms=("echo",)))["C0"]["lines"]["apart"]
+    found = {(row["differs"], row["arm"], row["baseline"]): row for row in apart}
+    assert [*found] == [
+        ("heads", "echo-16", "echo"), ("heads", "whisper", "whisper-8"),
+        ("both", "echo", "whisper"),
+    ]  # fmt: skip
+    turned = found["heads", "whisper", "whisper-8"]
+    assert (turned["difference"], turned["low"], turned["high"]) == (-0.01, -0.02, -0.004)

@@ -82,8 +82,9 @@ def rows():
 
 
 def test_every_trap_is_measured(rows):
-    assert list(rows) == ["i", "ii", "iii", "iv", "v", "vi", "vii"]
-    assert all(row.keys() == {"trap", "says", "does", "cost", "numbers"} for row in rows.values())
+    assert list(rows) == ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii"]
+    keys = {"trap", "revision", "says", "does", "cost", "numbers"}
+    assert all(row.keys() == keys for row in rows.values())
 
 
 def test_i_sdpa_ignores_the_temperature(rows):
@@ -125,8 +126,10 @@ def test_v_the_window_does_not_slide(rows):
 
 def test_vi_the_items_of_a_batch_are_coupled(rows):
     numbers = rows["vi"]["numbers"]
-    assert numbers["change_by_neighbour"] > 1e-3
-    assert numbers["change_by_padding"] > 1e-3
+    for weights in ("", "_as_drawn"):  # multiplied, which the row says, and not
+        assert numbers[f"change_by_neighbour{weights}"] > 1e-3
+        assert numbers[f"change_by_padding{weights}"] > 1e-3
+    assert f"multiplied by {numbers['weights_times']}" in rows["vi"]["cost"]
     assert numbers["corrected_change_by_neighbour"] < 1e-5
     assert numbers["corrected_change_by_padding"] < 1e-5
 
@@ -136,3 +139,11 @@ def test_vii_arguments_are_ignored(rows):
     assert numbers["change_by_mask"] == 0
     assert numbers["change_by_xa"] == 0
     assert numbers["corrected_change_by_mask"] > 1e-3
+
+
+def test_viii_defaults_contradict_the_text(rows):
+    numbers = rows["viii"]["numbers"]
+    assert numbers["sharpen_longer_by_default"] is False
+    assert (numbers["default_low"], numbers["default_high"]) == pytest.approx((0.5, 0.51))
+    assert numbers["temp_scale_by_default"] == 0.01
+    assert numbers["change_by_win_size"] == 0

@@ -119,7 +119,9 @@ def timings() -> list[dict]:
         {"mechanism": name, "length": T, "forward_ms": 5 * (T / 500) ** power}
         | {"forward_floor_ms": (T / 500) ** power, "both_ms": 15 * (T / 500) ** power}
         | {"both_floor_ms": 3 * (T / 500) ** power, "gflop": 1.0}
-        | {"peak_mib": 20 * (T / 500) ** power}
+        | {"peak_mib": 20 * (T / 500) ** power, "rounds": 7}
+        | {"ratio": (T / 500) ** (power - 2), "ratio_low": 0.9 * (T / 500) ** (power - 2)}
+        | {"ratio_high": 1.2 * (T / 500) ** (power - 2)}
         for T in LENGTHS
         for name, power in powers.items()
     ]

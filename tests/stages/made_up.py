@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from focused_attention.analysis import instrument, verdicts
+from focused_attention.analysis import chance, instrument, readers, verdicts
 from focused_attention.analysis.findings import COLUMNS, RATE
 from focused_attention.results import write_csv, write_json
 
@@ -16,6 +16,23 @@ CLAIM = {
     "p": None, "p_holm": None, "margin": 0.02, "n": None, "seeds": None, "unit": "accuracy",
     "reason": "This profile does not train echo.", "missing": None,
 }  # fmt: skip
+LINES = {
+    "learn": {"arm": "echo", "effect": 0.03, "low": 0.02, "high": 0.04, "n": 300, "seeds": 3}
+    | {"verdict": "supported"},
+    "apart": [
+        {"differs": differs, "arm": arm, "baseline": baseline, "difference": 0.01}
+        | {"low": 0.005, "high": 0.02}
+        for differs, arm, baseline in readers.APART
+    ],
+    "run_time": {
+        name: [
+            {"mechanism": mechanism, "length": length, "rounds": 7, "ratio": ratio}
+            | {"low": ratio - 0.1, "high": ratio + 0.1, "word": "slower"}
+            for length in (500, 12000)
+        ]
+        for (name, mechanism), ratio in zip(readers.HYBRIDS.items(), (2.0, 1.3), strict=True)
+    },
+}
 FOUND = {
     "supported": {"effect": 0.07, "low": 0.03, "high": 0.11, "p": 0.001, "p_holm": 0.006},
     "refuted": {"effect": -0.01, "low": -0.03, "high": 0.01, "p": 0.4, "p_holm": 0.8},
@@ -64,7 +81,21 @@ def write_findings(
         ],
         "guesses": [
             {"arm": "echo", "hay": 60, "temperature": t, "measure": measure} | rate
-            for measure in ("digits", "right", "known")
+            for measure in (
+                "digits",
+                "right",
+                "right_given_digit",
+                "beyond_any_digit",
+                "beyond_heard_digit",
+            )
+            for t in HEATS
+        ],
+        "spotting": [
+            {"arm": arm, "hay": hay, "seconds": seconds, "temperature": t, "measure": measure}
+            | rate
+            for arm in arms
+            for hay, seconds in SECONDS["spot"].items()
+            for measure in ("precision", "recall", "f1", "written")
             for t in HEATS
         ],
         "by-seed": [
@@ -96,17 +127,23 @@ def write_findings(
     found = {} if verdict is None else FOUND[verdict] | {"n": 128, "seeds": 3, "verdict": verdict}
     if verdict == "undecided":
         found["missing"] = {"half_width": 0.04, "utterances": 512, "seeds": None}
-    worst = {"unit": "word error rate of the worst arm", "ratio_low": 1.2, "ratio_high": 1.6}
+    worst = {"unit": "word error rate of the worst arm", "lines": LINES}
     claims = {"C0": CLAIM | found | worst | {"p": None, "p_holm": None}}
     for name, claim in verdicts.CLAIMS.items():
         claims[name] = CLAIM | found
         claims[name] |= {"claim": claim.claim, "test": claim.test, "unit": claim.unit}
+    part = {"at_one": 0.9, "effect": -0.05, "low": -0.07, "high": -0.03}
+    if verdict is not None:
+        claims["C3"]["parts"] = {name: part for name in ("precision", "recall", "f1", "written")}
     checks = {
-        name: {"test": test, "holds": True, "rate": 0.1, "difference": -0.1, "low": -0.2}
-        | {"high": -0.1, "chance": 0.1}
-        for name, (test, _) in instrument.CHECKS.items()
+        name: {"test": check.test, "guards": list(check.guards), "confidence": 0.99}
+        | {"holds": True, "rate": 0.1, "difference": -0.1, "low": -0.2, "high": -0.1}
+        | {"difference_low": -0.2, "difference_high": -0.1, "chance": 0.1}
+        | {"equivalence": {"bound": check.bound, "holds": True}}
+        for name, check in instrument.CHECKS.items()
     }
     about = {"profile": folder.name, "hardware": hardware, "resamples": 2000, "confidence": 0.95}
+    about |= {"chance": chance.chance(3), "of_one_machine": ["C1", "C3", "C5"]}
     write_json(
         folder / "verdicts.json", about | {"margin": 0.02, "claims": claims, "checks": checks}
     )

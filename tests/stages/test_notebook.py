@@ -3,6 +3,7 @@
 import ast
 import base64
 import json
+import re
 import struct
 import tempfile
 import zlib
@@ -46,7 +47,7 @@ def test_two_runs_give_the_same_bytes(house):
     assert written[0].endswith(b"}\n")
     for absent in (b"papermill", b" at 0x", b"UserWarning", b"Software", str(house).encode()):
         assert absent not in written[0]
-    text, image = outputs("figure")[2:]
+    text, image = outputs("figure")[1:]
     assert "".join(text[0]["text"]).startswith("pilot\n{")
     (picture,) = [base64.b64decode(o["data"]["image/png"]) for o in image if "data" in o]
     assert b"Matplotlib" not in picture
@@ -59,7 +60,7 @@ def test_normalised_notebook_is_valid_and_ordered(house):
     path = EXECUTED / "plain.ipynb"
     content = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(content)
-    assert [cell.id for cell in content.cells] == ["cell-01", "cell-02", "cell-03"]
+    assert [cell.id for cell in content.cells] == ["cell-01", "cell-02"]
     assert set(content.metadata) == {"kernelspec", "language_info"}
     assert content.cells[0].metadata == {"tags": ["parameters"]}
     assert list(json.loads(path.read_text())) == sorted(json.loads(path.read_text()))
@@ -69,6 +70,9 @@ def test_parameters_are_set(house):
     write_notebook("sum", "n + 1", parameters='profile = "none"\nn = 1')
     notebook.main(["sum", "-p", "n=41"])
     assert outputs("sum")[-1][0]["data"]["text/plain"] == ["42"]
+    first, *others = json.loads((EXECUTED / "sum.ipynb").read_text())["cells"]
+    assert first["source"] == ['profile = "pilot"\n', "n = 41"]
+    assert [cell["source"] for cell in others] == [["n + 1"]]
 
 
 @pytest.mark.parametrize(
@@ -125,13 +129,31 @@ def test_source_is_thin(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=[path.stem for path in SOURCES])
+def test_links_lead_somewhere_from_where_notebooks_are_read(path):
+    content = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    words = "".join(cell.source for cell in content.cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", words)
+    assert "../../paper/paper.pdf" in links
+    for link in links:
+        place = (path.parent / "executed" / link).resolve()
+        source = path.parent / link  # of a notebook that is executed later
+        assert place.exists() or source.exists(), link
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[path.stem for path in SOURCES])
 def test_executed_notebook_belongs_to_its_source(path):
-    """The committed output has the source's cells, and nothing of the machine it ran on."""
+    """The committed output has the source's cells, and nothing of the machine it ran on.
+
+    Only the parameters cell is another: it has the values that were used.
+    """
     executed = path.parent / "executed" / path.name
     if not executed.exists():
         pytest.skip("not executed yet")
     source, run = (nbformat.read(p, as_version=nbformat.NO_CONVERT) for p in (path, executed))
-    cells = [c.source for c in run.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    assert cells == [c.source for c in source.cells]
+    written, kept = (
+        [c.source for c in of.cells if "tags" not in c.metadata] for of in (source, run)
+    )
+    assert kept == written
+    assert sum("tags" in cell.metadata for cell in run.cells) == 1
     places = [str(Path.home()), str(ROOT), f"{tempfile.gettempdir()}/"]
     assert not [place for place in places if place in executed.read_text()]

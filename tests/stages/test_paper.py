@@ -13,7 +13,7 @@ from focused_attention.analysis.findings import TRAINED
 from focused_attention.errors import UserError
 from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.results import write_csv
-from focused_attention.stages import paper
+from focused_attention.stages import machine, paper
 from tests.stages.made_up import SEEDS, write_findings
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,7 @@ def desk(house):
     shutil.copytree(ROOT / "paper", "paper", ignore=shutil.ignore_patterns("*.pdf"))
     shutil.copytree(ROOT / "profiles", "profiles")
     Path("paper/figures").mkdir(exist_ok=True)
+    machine.main([])
     write_findings(Path("results/grid"), "a desk", ("echo", "echo-cross-learned-span", LOCAL))
     write_findings(Path("results/local-encoder"), "a desk", ("echo", LOCAL))
     write_findings(Path("results/replication"), "a desk", verdict="supported")
@@ -85,6 +86,8 @@ def test_a_missing_number_breaks_the_build(desk):
         "results/pilot/findings/optimum.csv",
         "results/benchmark-attention.json",
         "results/benchmark-speech.json",
+        "results/machines.json",
+        "results/pilot/findings/spotting.csv",
         "paper/references.bib",
     ],
 )
@@ -114,6 +117,68 @@ def test_a_warning_breaks_the_build(desk):
 def test_a_profile_without_results_is_one_line(desk):
     with pytest.raises(UserError, match="results/full: no results of profile 'full'"):
         paper.compile_paper(paper.SOURCE, "full")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [("Word " * 80, r"\d+ words, at most 200"), ("1.5 2 3 4 5 6 7 ", r"\d+ numbers, at most 6")],
+)
+def test_an_abstract_that_grows_breaks_the_build(desk, more, told):
+    path = Path("paper/sections/abstract.typ")
+    path.write_text(path.read_text() + more)
+    with pytest.raises(UserError, match=f"{told} are allowed"):
+        paper.main([])
+
+
+@pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])
+def test_the_abstract_is_short_whatever_the_verdicts(desk, verdict):
+    write_findings(Path("results/pilot"), "a made-up processor", STUDIED, verdict)
+    paper.main([])  # its own assertions
+
+
+def test_title_and_abstract_name_no_profile():
+    texts = [ROOT / "paper" / "sections" / "abstract.typ", ROOT / "paper" / "paper.typ"]
+    for path in texts:
+        shown = re.sub(r'notice: if profile == "smoke"', "", path.read_text("utf-8"))
+        assert "raw(profile)" not in shown, path
+        assert "raw(findings)" not in shown, path
+        assert not re.search(r"`(pilot|full|grid|local-encoder|replication)`", shown), path
+
+
+def test_no_semicolon_is_swallowed():
+    """After #call(...) or #name a bare semicolon ends the code, unprinted: it must be escaped."""
+    call = r"#[\w.-]+(?:\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\))?;"
+    for path in PROSE:
+        lost = [m[0] for m in re.finditer(call, path.read_text("utf-8"))]
+        assert not lost, f"{path.name}: {lost}"
+
+
+def test_c0_tells_both_hybrids_from_the_rows_that_name_them(desk):
+    """The paper's published hybrid is the benchmark's hybrid_published: to swap them is seen."""
+    write_findings(Path("results/pilot"), "a made-up processor", STUDIED, "supported")
+    before = paper.compile_paper(paper.SOURCE, "pilot")
+    path = Path("results/pilot/verdicts.json")
+    judged = json.loads(path.read_text())
+    times = judged["claims"]["C0"]["lines"]["run_time"]
+    times["published"], times["corrected"] = times["corrected"], times["published"]
+    path.write_text(json.dumps(judged))
+    assert paper.compile_paper(paper.SOURCE, "pilot") != before
+
+
+def test_a_precision_that_could_not_be_measured_is_told(desk):
+    """Where nothing is written there is no precision, as in a smoke run."""
+    path = Path("results/pilot/findings/spotting.csv")
+    path.write_text(re.sub(r"(precision,3,128),.*", r"\1,nan,nan,nan,nan,nan,nan", path.read_text()))
+    paper.main([])
+
+
+def test_chance_comes_from_the_verdicts(desk):
+    before = paper.compile_paper(paper.SOURCE, "pilot")
+    path = Path("results/pilot/verdicts.json")
+    judged = json.loads(path.read_text())
+    judged["chance"]["heard_digit"] = 0.3
+    path.write_text(json.dumps(judged))
+    assert paper.compile_paper(paper.SOURCE, "pilot") != before
 
 
 @pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])

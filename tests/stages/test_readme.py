@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from focused_attention.errors import UserError
-from focused_attention.stages import readme
+from focused_attention.stages import machine, readme
 from tests.stages.made_up import write_findings
 
 ROOT = Path(__file__).parents[2]
@@ -30,16 +30,30 @@ def test_the_verdicts_stand_below_the_error_rates(house):
     readme.main([])
     text = Path("README.md").read_text()
     assert text.index("| `echo` |") < text.index("| C0 |") < text.index("| C6 |")
-    assert "| not compared | – | **undecided** |\n| C2 |" in text
+    assert "| not compared | – | **undecided**† |\n| C2 |" in text
     assert "Undecided: C0, C1, C2, C3, C4, C5, C6." in text
     assert "Profile `pilot`, computed on: a made-up processor" in text
+    assert "**undecided**† |" in text  # of one machine
+    assert "The published hybrid takes 2.00 to 2.00 times as long" in text
+    assert "C3 is a change of F1" not in text  # nothing was compared
+
+
+def test_what_f1_is_made_of_and_other_machines_stand_below(house):
+    Path("README.md").write_text(TEXT)
+    write_findings(Path("results/pilot"), "a made-up processor", verdict="supported")
+    machine.main(["--minutes", "30"])
+    readme.main([])
+    text = Path("README.md").read_text()
+    assert "precision of what is written changes by −5.0 [−7.0, −3.0] points" in text
+    row = "| a made-up processor | 30 | 95, 95, 95 | passed | supported | supported |"
+    assert row in text
 
 
 @pytest.mark.parametrize(
     ("verdict", "cells"),
     [
-        ("supported", "| +7.0 [3.0, 11.0] | 128 × 3 | **supported** |"),
-        ("refuted", "| −1.0 [−3.0, 1.0] | 128 × 3 | **refuted** |"),
+        ("supported", "| +7.0 [3.0, 11.0] | 128 × 3 | **supported**"),
+        ("refuted", "| −1.0 [−3.0, 1.0] | 128 × 3 | **refuted**"),
     ],
 )
 def test_the_verdicts_are_those_of_a_full_run_where_there_is_one(house, verdict, cells):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from focused_attention.analysis import traps as traps_of_the_source
 from focused_attention.stages import traps
 
 
@@ -15,5 +16,8 @@ def test_two_runs_give_the_same_bytes(house):
         written.append(path.read_bytes())
     assert written[0] == written[1]
     rows = json.loads(written[0])["traps"]
-    assert [row["trap"] for row in rows] == ["i", "ii", "iii", "iv", "v", "vi", "vii"]
+    assert [row["trap"] for row in rows] == ["i", "ii", "iii", "iv", "v", "vi", "vii", "viii"]
     assert all({"says", "does", "cost", "numbers"} < row.keys() for row in rows)
+    revisions = {row["trap"]: row["revision"] for row in rows}
+    assert revisions.pop("i") == traps_of_the_source.LATER  # the pinned one calls no SDPA
+    assert set(revisions.values()) == {traps_of_the_source.PINNED}

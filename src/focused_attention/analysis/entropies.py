@@ -17,7 +17,7 @@ def mean_entropies(model: SpeechModel, batch: Batch) -> dict[str, float]:
     output = model(batch.features, batch.tokens, batch.frames, need_weights=True)
     visible = output.mask
     if visible is None:
-        items, positions = len(batch.utterances), output.weights[0].shape[-1]
+        items, positions = len(batch.utterances), model.encoder.positions(batch.features.shape[-1])
         visible = torch.ones(items, positions, dtype=torch.bool, device=batch.features.device)
     asked = batch.targets != -100
     slots = {

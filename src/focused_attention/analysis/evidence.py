@@ -18,12 +18,14 @@ class Evidence:
     params: Params
     learning: Sequence[Mapping]  # rows of findings.learning
     swept: Mapping[str, Mapping[Cell, Answers]]
+    spotted: Mapping[str, Sequence[Mapping]]  # rows of spotting
     pruned: Mapping[str, Mapping[Cell, Answers]]
     entropies: Mapping[str, Sequence[Rows]]  # of every seed
     guessed: Mapping[str, Sequence[Rows]]  # of every seed
     wer: Rows  # tables/wer.csv
+    pairs: Rows  # tables/pairs.csv
     arms: Rows  # tables/arms.csv
-    benchmark: Sequence[Mapping]  # rows of benchmark-attention.json
+    timings: Sequence[Mapping]  # of benchmark-attention.json
 
     @property
     def options(self) -> Options:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.analysis.answers import scores
+from focused_attention.analysis.counts import scores
 from focused_attention.errors import UserError
 from focused_attention.metrics.statistics import bootstrap, intervals
 
@@ -38,6 +38,7 @@ COLUMNS = {
     ),
     "temperatures": ("arm", "seed", "slot", "layer", "head", "temperature", "slope"),
     "guesses": ("arm", "hay", "temperature", "measure", *RATE),
+    "spotting": ("arm", "hay", "seconds", "temperature", "measure", *RATE),
     "by-seed": ("arm", "seed", "task", "hay", "top_k", "temperature", *RATE),
 }  # fmt: skip
 

@@ -1,28 +1,29 @@
-"""What an arm recalls beyond guessing, and how often it answers with a digit at all.
+"""How often an arm answers recall with a digit at all, and what it is worth when it does.
 
-A wrong digit is a guess, and k - 1 wrong ones stand for one that was right by luck; no digit is no
-guess. Right answers less the wrong digits' share of 1 / (k - 1) are therefore what is known:
-Diamond & Evans (1973), The correction for guessing, https://doi.org/10.3102/00346543043002181.
+A wrong digit may be a guess. If all that is not known is guessed, wrong digits stand for right ones
+by luck, in the odds of whoever guesses: Diamond & Evans (1973), The correction for guessing,
+https://doi.org/10.3102/00346543043002181. Which guesser (analysis.chance) cannot be told, for the
+wrong digits themselves were not kept; so both corrections stand beside the share that needs none.
 """
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
+from focused_attention.analysis.chance import any_digit, heard_digit
 from focused_attention.analysis.findings import Cell, Line, Options, Rows, rated
-from focused_attention.analysis.instrument import CHANCE
 from focused_attention.errors import UserError
-
-WRONG = round(1 / CHANCE) - 1  # digits that are not the value
 
 
 def guesses(arm: str, runs: Sequence[Rows], options: Options) -> list[dict]:
-    """Three rates of recall at every temperature, with their paired differences from 1.
+    """Rates of recall at every temperature, with their paired differences from 1.
 
     `digits` is the share of answers that begin with a digit, `right` that of the value itself, and
-    `known` what is left of it after the correction for guessing. `runs` are the rows of every
-    seed's file in guess/. Raises UserError where temperature 1 is missing.
+    `right_given_digit` the latter's share of the former. `beyond_any_digit` and
+    `beyond_heard_digit` are right answers less what each guesser would have got by luck. `runs`
+    are the rows of every seed's file in guess/. Raises UserError where temperature 1 is missing.
     """
     temperatures = sorted({float(row["temperature"]) for row in runs[0]})
     if 1.0 not in temperatures:
@@ -32,20 +33,30 @@ def guesses(arm: str, runs: Sequence[Rows], options: Options) -> list[dict]:
         np.stack([[bits(rows, t, name) for rows in runs] for t in order])
         for name in ("right", "digit")
     )
-    measures = {
-        "digits": (digit, 1),
-        "right": (right, 1),
-        "known": (WRONG * right - (digit - right), WRONG),
-    }
     first = runs[0][0]
-    place = Cell("recall", int(first["needles"]), int(first["hay"]), "cross", 1.0)
-    return [
-        {"arm": arm, "hay": place.hay, "temperature": value, "measure": name} | row
-        for name, (above, of) in measures.items()
-        for value, row in rated(
-            Line(place, np.array(order), above, np.full_like(above, of), math.nan), options
-        )
-    ]
+    pairs, hay = int(first["needles"]), int(first["hay"])
+    once = np.ones_like(right)
+    measures = {
+        "digits": (digit, once),
+        "right": (right, once),
+        "right_given_digit": (right, digit),
+        "beyond_any_digit": beyond(any_digit(), right, digit),
+        "beyond_heard_digit": beyond(heard_digit(pairs), right, digit),
+    }
+    place = Cell("recall", pairs, hay, "cross", 1.0)
+    with np.errstate(invalid="ignore"):  # no digit written: it is worth nothing that can be told
+        return [
+            {"arm": arm, "hay": hay, "temperature": value, "measure": name} | row
+            for name, (above, below) in measures.items()
+            for value, row in rated(Line(place, np.array(order), above, below, math.nan), options)
+        ]
+
+
+def beyond(luck: Fraction, right: np.ndarray, digit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numerators and denominators of what is right beyond `luck`: whole numbers, as they add up."""
+    odds = luck / (1 - luck)
+    above = odds.denominator * right - odds.numerator * (digit - right)
+    return above, np.full_like(right, odds.denominator)
 
 
 def bits(rows: Rows, temperature: float, column: str) -> np.ndarray:

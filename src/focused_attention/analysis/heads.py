@@ -1,7 +1,7 @@
-"""How sharp heads are and which temperatures they learned, as tidy tables."""
+"""How sharp heads are, as tidy tables."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -84,25 +84,4 @@ def entropy_length(arm: str, runs: Sequence[Rows], utterances: int, options: Opt
             | above
             | {"heads": measured.each.size}
         )
-    return rows
-
-
-def temperatures(arm: str, seed: int, weights: Mapping[str, np.ndarray]) -> list[dict]:
-    """The temperatures that a run learned, exp(level) of every head, from its weights by name.
-
-    Empty where none are learned. `slope` is what the span adds to the level; 0 where it cannot.
-    """
-    rows = []
-    for name in sorted(weights):
-        part, _, index, attention, *_ = (*name.split("."), "", "", "")
-        if not name.endswith(".level"):
-            continue
-        slot = "cross" if attention == "cross_attn" else part
-        level = weights[name]
-        slope = weights.get(name.removesuffix("level") + "slope", np.zeros_like(level))
-        rows += [
-            {"arm": arm, "seed": seed, "slot": slot, "layer": int(index), "head": head}
-            | {"temperature": math.exp(level[head]), "slope": float(slope[head])}
-            for head in range(len(level))
-        ]
     return rows

@@ -1,10 +1,17 @@
 """The plan's checks of the instrument that results can tell; the others are tests.
 
-If one fails, nothing is judged.
+If one fails, nothing is judged: so the plan has it, and so it was judged. That is too much and too
+little: a check stops claims on which it has no bearing, and one that asks for no effect at all
+passes where seeds are few. Every check therefore names the claims it guards, and says what the next
+plan's rule, which bounds the effect, would make of it; that decides nothing here.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from focused_attention.analysis.chance import any_digit
 from focused_attention.analysis.evidence import (
     PLAIN,
     SHARP,
@@ -17,21 +24,33 @@ from focused_attention.analysis.findings import Options
 from focused_attention.metrics.statistics import seeds_difference, seeds_interval
 
 HOT = 4.0
-CHANCE = 0.1  # of guessing one of ten digits
+CHANCE = float(any_digit())  # of another recording's value, whatever was heard in this one
 CERTAIN = 0.99  # confidence of a check: one good instrument in twenty is too many to stop
+BOUND = 0.02  # of an effect that does not matter, as the claims have it
+
+
+class Check(NamedTuple):
+    test: str
+    guards: tuple[str, ...]  # claims on which it has a bearing
+    bound: float  # what the next plan allows; 0: nothing
+    measure: Callable[[Evidence], dict]
 
 
 def check(evidence: Evidence) -> dict[str, dict]:
-    """Every check: {name: {test, holds, ...}}.
+    """Every check: {name: {test, guards, confidence, holds, equivalence, ...}}.
 
-    `holds` is None where this profile does not measure it.
+    `holds` is None where this profile does not measure it. `equivalence` is {bound, holds} of the
+    next plan, where the interval has to lie within the bound, or beyond it for what must change.
     """
     checks = {}
-    for name, (test, measure) in CHECKS.items():
+    for name, one in CHECKS.items():
+        about = {"test": one.test, "guards": list(one.guards), "confidence": CERTAIN}
         try:
-            checks[name] = {"test": test} | measure(evidence)
+            found = one.measure(evidence)
+            within = found.pop("within", found["holds"])
         except NotComparedError as error:
-            checks[name] = {"test": test, "holds": None, "reason": str(error)}
+            found, within = {"holds": None, "reason": str(error)}, None
+        checks[name] = about | found | {"equivalence": {"bound": one.bound, "holds": within}}
     return checks
 
 
@@ -45,6 +64,7 @@ def check_exchanged(evidence: Evidence) -> dict:
     change = seeds_difference(sharp[:2], plain[:2], **options)
     return {
         "holds": low <= CHANCE <= high and change.low <= 0 <= change.high,
+        "within": high <= CHANCE + BOUND and change.low >= -BOUND and change.high <= BOUND,
         "rate": float(plain.above.mean()), "low": low, "high": high, "chance": CHANCE,
         "difference": change.estimate, "difference_low": change.low,
         "difference_high": change.high,
@@ -65,7 +85,7 @@ def check_hot(evidence: Evidence) -> dict:
     options = Options(evidence.params.collect.resamples, CERTAIN)
     change = seeds_difference(*sides, **options._asdict())
     return {
-        "holds": change.high < 0,
+        "holds": change.high < 0, "within": change.high < -BOUND,
         "difference": change.estimate, "low": change.low, "high": change.high,
     }  # fmt: skip
 
@@ -98,13 +118,20 @@ def check_entropy(evidence: Evidence) -> dict:
     return {"holds": low >= 0 and high <= 1, "low": low, "high": high}
 
 
+RECALL = ("C1", "C4", "C5", "C6")  # claims on what is recalled
+HEATED = ("C1", "C3", "C5")  # claims in which temperature is turned at inference
 CHECKS = {
-    "exchanged": (
+    "exchanged": Check(
         f"answers compared with another utterance's fall to chance, and temperature {SHARP} "
         "changes nothing",
-        check_exchanged,
+        RECALL, BOUND, check_exchanged,
     ),
-    "hot": (f"temperature {HOT:g} in cross-attention lowers recall over all sizes", check_hot),
-    "neutral": ("at temperature 1 every slot gives the same answers", check_neutral),
-    "entropy": ("entropy / log n lies between 0 and 1", check_entropy),
-}
+    "hot": Check(
+        f"temperature {HOT:g} in cross-attention lowers recall over all sizes",
+        RECALL, BOUND, check_hot,
+    ),
+    "neutral": Check(
+        "at temperature 1 every slot gives the same answers", HEATED, 0.0, check_neutral
+    ),
+    "entropy": Check("entropy / log n lies between 0 and 1", ("C2",), 0.0, check_entropy),
+}  # fmt: skip

@@ -8,7 +8,7 @@ as it was; the neutral one changes nothing at all, so its outputs are the same t
 import copy
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,28 @@ from focused_attention.attention.softmax.adaptive_span_published import Adaptive
 from focused_attention.models import SpeechModel
 
 SLOTS = ("encoder", "decoder", "cross")
+
+
+class UnsuitedError(ValueError):
+    """A mechanism to which an intervention cannot be made: which, and what it lacks."""
+
+
+def refusal(intervention: AbstractContextManager) -> str | None:
+    """Why an intervention cannot be made; None if it can.
+
+    >>> from focused_attention.models import build
+    >>> sizes = dict(n_audio_ctx=9, n_audio_state=8, n_audio_head=2, n_audio_layer=1, n_text_ctx=9,
+    ...     n_text_state=8, n_text_head=2, n_text_layer=1)
+    >>> echo = build("echo", n_mels=4, n_vocab=9, focus="mixture_autoregressive", **sizes)
+    >>> refusal(temperature(echo, 0.5, "encoder"))
+    'MixtureAutoregressive has no query projection to scale'
+    >>> refusal(temperature(echo, 0.5, "cross"))
+    """
+    try:
+        with intervention:
+            return None
+    except UnsuitedError as error:
+        return str(error)
 
 
 def attentions(model: SpeechModel, slot: str) -> list[Mechanism]:
@@ -44,7 +66,8 @@ def temperature(model: SpeechModel, value: float, *slots: str) -> Iterator[None]
     place that the span lies around moves with them; the published local branch, which projects
     none, has its own temperature multiplied.
 
-    Raises ValueError for a value that is not positive and for a mechanism without either.
+    Raises ValueError for a value that is not positive and UnsuitedError for a mechanism without
+    either.
     """
     if not value > 0:
         raise ValueError(f"temperature: expected a positive number, given {value}")
@@ -61,7 +84,7 @@ def heat(layer: nn.Module, value: float, stack: ExitStack) -> None:
     projections = [m for name, m in layer.named_modules() if name.rpartition(".")[2] == "query"]
     branches = [m for m in layer.modules() if isinstance(m, AdaptiveSpanAttention)]
     if not projections and not branches:
-        raise ValueError(f"temperature: {type(layer).__name__} has no query projection to scale")
+        raise UnsuitedError(f"{type(layer).__name__} has no query projection to scale")
     for projection in projections:
         handle = projection.register_forward_hook(lambda module, args, out: out / value)
         stack.callback(handle.remove)
@@ -114,8 +137,8 @@ def sparse(
 ) -> Iterator[None]:
     """Drop all but the largest attention weights of `slots`, see `keep_largest`.
 
-    Neither `top_k` nor `mass`: nothing is dropped. Raises ValueError for a mechanism that does more
-    than combine queries, keys and values.
+    Neither `top_k` nor `mass`: nothing is dropped. Raises UnsuitedError for a mechanism that does
+    more than combine queries, keys and values.
     """
     changed: list[tuple[MultiHeadAttention, Core]] = []
     try:
@@ -123,7 +146,7 @@ def sparse(
             for slot in slots:
                 for layer in attentions(model, slot):
                     if not isinstance(layer, MultiHeadAttention):
-                        raise ValueError(f"sparse: {type(layer).__name__} has no weights to drop")
+                        raise UnsuitedError(f"{type(layer).__name__} has no weights to drop")
                     changed.append((layer, layer.core))
                     layer.core = SparseCore(layer.core, top_k, mass)
         yield
@@ -135,10 +158,21 @@ def sparse(
 def quantised(model: SpeechModel) -> SpeechModel:
     """A copy whose linear layers multiply in int8: weights per tensor, activations as they come.
 
-    PyTorch's dynamic quantisation, on the CPU.
+    PyTorch's dynamic quantisation, on the CPU. A mechanism that owns its forward may read the
+    weights of its layers, which then are no tensors, so it stays as it is.
     """
+    own = tuple(
+        f"{name}."
+        for name, module in model.named_modules()
+        if isinstance(module, Mechanism) and not isinstance(module, MultiHeadAttention)
+    )
+    linear = {
+        name
+        for name, module in model.named_modules()
+        if type(module) is nn.Linear and not name.startswith(own)
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecated; its successor is a package of its own
         return torch.ao.quantization.quantize_dynamic(
-            copy.deepcopy(model).cpu(), {nn.Linear}, dtype=torch.qint8
+            copy.deepcopy(model).cpu(), linear, dtype=torch.qint8
         )

@@ -1,9 +1,11 @@
 """The traps of the published focused attention, each measured on the modules as published.
 
-`measure()` returns one row a trap: what the code says, what it does, what that costs, and the
-numbers behind the sentence. Small seeded inputs; the whole takes about a second.
+`measure()` returns one row a trap: what the code says, what it does, what that costs, the revision
+of the source that has it, and the numbers behind the sentence. Small seeded inputs; the whole takes
+about a second.
 """
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -16,12 +18,16 @@ from focused_attention.attention.softmax.adaptive_span_published import slide_wi
 
 Row = dict[str, object]
 
+PINNED = "8711f54"  # the revision whose text and modules are on trial, 6 February 2025
+LATER = "8702055"  # 26 March 2025: the first whose scores go to SDPA without their temperature
+AS_TRAINED = 20  # times the weights of a predictor as drawn: how far training could move it
+
 BASE, DIMS, HEADS = 10000.0, 128, 2
 K = DIMS // HEADS  # 64, the head width of Whisper
 
 
 def measure() -> list[Row]:
-    """Rows {trap, says, does, cost, numbers}, in the order (i) to (vii)."""
+    """Rows {trap, revision, says, does, cost, numbers}, in the order (i) to (viii)."""
     traps: dict[str, Callable[[], Row]] = {
         "i": sdpa_ignores_the_temperature,
         "ii": scores_are_sharper,
@@ -30,12 +36,14 @@ def measure() -> list[Row]:
         "v": window_does_not_slide,
         "vi": batch_is_coupled,
         "vii": arguments_are_ignored,
+        "viii": defaults_contradict_the_text,
     }
     rows = []
     for trap, of in traps.items():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            rows.append({"trap": trap, **of()})
+            revision = LATER if trap == "i" else PINNED
+            rows.append({"trap": trap, "revision": revision, **of()})
     return rows
 
 
@@ -60,7 +68,7 @@ def slope(scores: Tensor, weights: Tensor) -> float:
 
 
 def sdpa_ignores_the_temperature() -> Row:
-    """Trap (i), on the two lines that the repository's file runs by default."""
+    """Trap (i), on the two lines that the later revision's file runs by default."""
     q, k = torch.randn(2, 1, HEADS, 48, K).unbind()
     values = torch.eye(48).expand(1, HEADS, 48, 48)  # the output is then the weights
 
@@ -71,8 +79,8 @@ def sdpa_ignores_the_temperature() -> Row:
     effective = 1 / slope(q @ k.mT * K**-0.5, branch(1.0))
     change = float((branch(0.5) - branch(2.0)).abs().max())
     return {
-        "says": "the repository's file divides its scores by the temperature",
-        "does": "by default it calls SDPA, which never receives the temperature; queries and keys "
+        "says": f"in the later revision {LATER}: scores are divided by the temperature",
+        "does": "by default SDPA is called, which never receives the temperature; queries and keys "
         "of the global branch are scaled before, and SDPA scales them again",
         "cost": f"no temperature has any effect, and the global branch runs at {effective:.2g} "
         "times the standard temperature",
@@ -150,7 +158,7 @@ def predictor_is_not_trained() -> Row:
         "does": "`.item()` cuts the gradient, `span_scale` is never read and the inner attention's "
         "result is thrown away",
         "cost": f"{len(dead)} of {len(parameters)} parameters, {lost:.0f} % of the weights, never "
-        "receive a gradient",
+        "receive a gradient (with our rotary inner attention: the source shows none)",
         "numbers": {
             "without_gradient": dead,
             "parameters_without_gradient_percent": lost,
@@ -195,8 +203,6 @@ def window_does_not_slide() -> Row:
 
 def batch_is_coupled() -> Row:
     published, corrected = hybrids()
-    with torch.no_grad():  # as far as training could move it, were it trained
-        published.span_pred.linear.weight.mul_(20)
     x = 0.2 * torch.randn(3, 90, DIMS).cumsum(
         dim=1
     )  # frames resemble their neighbours, as in speech
@@ -211,15 +217,23 @@ def batch_is_coupled() -> Row:
             padded = (layer(x, mask) - layer(loud, mask))[0, :60]
         return float(neighbour.abs().max()), float(padded.abs().max())
 
-    neighbour, padding = change(lambda x, mask: published(x, mask=mask))
+    drawn = change(lambda x, mask: published(x, mask=mask))
+    with torch.no_grad():
+        published.span_pred.linear.weight.mul_(AS_TRAINED)
+    moved = change(lambda x, mask: published(x, mask=mask))
     right = change(lambda x, mask: corrected(x, mask=mask).out)
     return {
         "says": "the span is predicted for every item",
         "does": "the mean over the batch is taken, and padding is never masked",
-        "cost": f"another item moves an output by {neighbour:.2g}, padding by {padding:.2g}",
+        "cost": f"another item moves an output by {moved[0]:.2g}, padding by {moved[1]:.2g}, if "
+        f"the predictor's weights are multiplied by {AS_TRAINED}; as drawn, by {drawn[0]:.2g} and "
+        f"{drawn[1]:.2g}",
         "numbers": {
-            "change_by_neighbour": neighbour,
-            "change_by_padding": padding,
+            "weights_times": AS_TRAINED,
+            "change_by_neighbour": moved[0],
+            "change_by_padding": moved[1],
+            "change_by_neighbour_as_drawn": drawn[0],
+            "change_by_padding_as_drawn": drawn[1],
             "corrected_change_by_neighbour": right[0],
             "corrected_change_by_padding": right[1],
         },
@@ -244,5 +258,35 @@ def arguments_are_ignored() -> Row:
             "change_by_mask": by_mask,
             "change_by_xa": by_xa,
             "corrected_change_by_mask": right,
+        },
+    }
+
+
+def defaults_contradict_the_text() -> Row:
+    """Trap (viii): what a user who sets nothing runs, and what setting something changes."""
+    default = inspect.signature(HybridAttention).parameters["sharpen_longer"].default
+    module, x, _ = window()  # sharpen_longer as it comes
+    ends = [module.temperature(share) for share in (0.0, 1.0)]
+    with torch.no_grad():
+        outputs = []
+        for size in (8, 64):
+            torch.manual_seed(0)
+            layer = HybridAttention(BASE, DIMS, HEADS, max_dist=200, win_size=size)
+            outputs.append(layer(x))
+    by_size = float((outputs[0] - outputs[1]).abs().max())
+    return {
+        "says": "long spans should be sharp, the opposite is a toggle away, and windows have "
+        "`win_size` frames",
+        "does": f"`sharpen_longer` is {default} by default, the opposite of the text; "
+        "`HybridAttention` never passes `temp_scale`, which stays "
+        f"{module.temp_scale:g}; `win_size` is never read",
+        "cost": "whoever sets nothing runs what the text argues against, at temperatures in "
+        f"[{min(ends):.2f}, {max(ends):.2f}]; the output changes by {by_size:g} with `win_size`",
+        "numbers": {
+            "sharpen_longer_by_default": default,
+            "temp_scale_by_default": module.temp_scale,
+            "default_low": min(ends),
+            "default_high": max(ends),
+            "change_by_win_size": by_size,
         },
     }

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from focused_attention.analysis.chance import chance
 from focused_attention.analysis.evidence import (
     PLAIN,
     SHARP,
@@ -74,6 +75,20 @@ def sharpened(task: str) -> Callable[[Evidence], Compared]:
     return compare
 
 
+def identifying(evidence: Evidence) -> Compared:
+    """The same, and what F1 is made of: with more written, it may rise though precision falls."""
+    found, most = sharpened("spot")(evidence), max(evidence.params.sweep.prompts)
+    parts = {
+        row["measure"]: {
+            "at_one": row["rate"] - row["difference"], "effect": row["difference"],
+            "low": row["difference_low"], "high": row["difference_high"],
+        }
+        for row in evidence.spotted.get(PLAIN, ())
+        if (row["hay"], row["temperature"]) == (most, SHARP)
+    }  # fmt: skip
+    return found._replace(more={"parts": parts})
+
+
 def collapsing(evidence: Evidence) -> Compared:
     """Entropy at the longest size against the shortest: other utterances, the same seeds."""
     sizes = evidence.params.entropy.words
@@ -132,7 +147,7 @@ CLAIMS = {
         compare=sharpened("recall"),
     ),
     "C2": Claim(
-        claim="Soft attention over long spans collapses to uniform.",
+        claim="Soft attention over long spans collapses to uniform (the source: sometimes).",
         test="plain Echo: mean entropy / log n of cross-attention heads at the longest size, less "
         "that at the shortest",
         unit="entropy / log n",
@@ -146,7 +161,7 @@ CLAIMS = {
         unit="F1",
         arms=(PLAIN,),
         gate=(PLAIN,),
-        compare=sharpened("spot"),
+        compare=identifying,
     ),
     "C4": Claim(
         claim="Different steps want different, learnable temperatures.",
@@ -194,7 +209,10 @@ def decide(found: Difference, p_holm: float, margin: float = MARGIN) -> tuple[st
 
 
 def judge(evidence: Evidence) -> dict:
-    """{resamples, confidence, margin, family, claims, checks} of verdicts.json.
+    """{resamples, confidence, margin, chance, family, claims, checks} of verdicts.json.
+
+    `of_one_machine` are the claims that wait for plain Echo to recall: which of its seeds do,
+    depends on how a processor rounds.
 
     The family of p-values is always six: a comparison that was not made counts with 1, so that no
     profile is judged more mildly for training less. Where a check failed or arms other than the
@@ -233,6 +251,8 @@ def judge(evidence: Evidence) -> dict:
         claims[name] = stated
     return evidence.options._asdict() | {
         "margin": MARGIN,
+        "chance": chance(evidence.params.sweep.pairs),
+        "of_one_machine": [name for name, claim in CLAIMS.items() if PLAIN in claim.gate],
         "family": {name: {"p": p[name], "p_holm": adjusted[name]} for name in CLAIMS},
         "claims": claims,
         "checks": checks,

@@ -12,9 +12,10 @@ from focused_attention.plots.entropy import (
     entropy_length,
     entropy_training,
 )
-from focused_attention.plots.haystack import of_runs
+from focused_attention.plots.example import example
+from focused_attention.plots.haystack import missed, of_runs
 from focused_attention.plots.pilot import curves, error_rates, ratios
-from focused_attention.plots.recall import reach, recall_learning, recall_length
+from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
     of_profiles,
     replication_guesses,
@@ -58,9 +59,11 @@ __all__ = [
     "entropy_length",
     "entropy_training",
     "error_rates",
+    "example",
     "focus",
     "growth",
     "mechanisms",
+    "missed",
     "named",
     "of_profiles",
     "of_runs",
@@ -77,6 +80,7 @@ __all__ = [
     "sparsity_share",
     "sparsity_topk",
     "spectrogram",
+    "spotting",
     "start",
     "styles",
     "temperature_accuracy",

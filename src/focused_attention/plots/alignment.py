@@ -3,14 +3,14 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from focused_attention.plots.haystack import (
     COLLAPSED,
     RETRIEVAL,
     handles,
+    layered,
     legend,
-    lengths,
     note,
     of_arm,
     say,
@@ -18,6 +18,8 @@ from focused_attention.plots.haystack import (
 )
 from focused_attention.plots.style import GREY, PAGE
 
+MARKERS = ("o", "s", "^", "D")  # of layers
+BAND = (0.1, 0.9)  # quantiles
 METRICS = {  # titles, and what a value is multiplied by
     "segment_mass": ("mass on the segment (%)", 100.0),
     "error_ms": ("alignment error (s)", 0.001),
@@ -29,8 +31,9 @@ def alignment_heads(heads: pd.DataFrame, arm: str) -> Figure:
     """Where each cross-attention head of one arm looks, against length and against temperature.
 
     `heads` has the columns arm, seed, slot, layer, head, metric (segment_mass, error_ms,
-    retrieved), temperature, seconds and mean. A thin line is one head of one seed, in its layer's
-    colour; the bold one is the mean of the layer. Above: at temperature 1; below: at the longest.
+    retrieved), temperature, seconds and mean. A line is the mean of a layer's heads in all seeds;
+    its band reaches from the 10th to the 90th percentile of them, so eight in ten heads lie within
+    it. Above: at temperature 1; below: at the longest.
     """
     heads = of_arm(heads, arm)
     heads = heads[(heads["slot"] == "cross") & heads["metric"].isin(METRICS)]
@@ -41,23 +44,23 @@ def alignment_heads(heads: pd.DataFrame, arm: str) -> Figure:
         "seconds": heads[heads["temperature"] == 1],
         "temperature": heads[heads["seconds"] == heads["seconds"].max()],
     }
-    colours = lengths(heads["layer"])
+    colours = layered(heads["layer"])
     for row, (x, cut) in zip(panels, cuts.items(), strict=True):
         for axes, (metric, (title, scale)) in zip(row, METRICS.items(), strict=True):
             part = cut[cut["metric"] == metric]
             part = part.assign(mean=scale * part["mean"]).sort_values(x)
-            for (layer, _, _), head in part.groupby(["layer", "seed", "head"]):
-                axes.plot(head[x], head["mean"], color=colours[layer], linewidth=0.5, alpha=0.45)
             for layer, of in part.groupby("layer"):
-                mean = of.groupby(x)["mean"].mean()
-                axes.plot(
-                    mean.index, mean, color=colours[layer], marker="o", label=f"layer {layer + 1}"
-                )
+                values = of.groupby(x)["mean"]
+                low, high = (values.quantile(share) for share in BAND)
+                style = {"color": colours[layer], "linewidth": 0}
+                axes.fill_between(low.index, low, high, alpha=0.2, **style)
+                mean = values.mean()
+                style = {"color": colours[layer], "marker": MARKERS[layer % len(MARKERS)]}
+                axes.plot(mean.index, mean, **style, label=f"layer {layer + 1}, mean of heads")
             if part.empty:
                 say(axes, "not measured")
             if metric == "retrieved":
                 note(axes, f"above {100 * RETRIEVAL:g} %: retrieves", 100 * RETRIEVAL)
-            axes.set_ylim(bottom=0)
             if x == "temperature":
                 temperature_axis(axes, "x", part[x])
                 axes.set_xlabel("temperature")
@@ -66,9 +69,11 @@ def alignment_heads(heads: pd.DataFrame, arm: str) -> Figure:
     panels[0, 0].set_ylabel("at temperature 1")
     longest = f"at {heads['seconds'].max():.3g} s" if len(heads) else "at the longest"
     panels[1, 0].set_ylabel(longest)
-    thin = Line2D([], [], color=GREY, linewidth=0.6)
-    named = handles(*panels.flat)
-    legend(fig, named | {"single heads": thin} if named else {}, ncols=6)
+    for axes in panels[0]:  # the columns share their axes, once everything is drawn
+        axes.set_ylim(bottom=0)
+    shade = Patch(color=GREY, alpha=0.3, linewidth=0)
+    within = f"{100 * (BAND[1] - BAND[0]):.0f} % of the heads"
+    legend(fig, handles(*panels.flat) | {within: shade})
     return fig
 
 
@@ -81,7 +86,7 @@ def alignment_sharpness(heads: pd.DataFrame, arm: str) -> Figure:
     heads = of_arm(heads, arm)
     heads = heads[(heads["slot"] == "cross") & (heads["temperature"] == 1)]
     ends = sorted({heads["seconds"].min(), heads["seconds"].max()}) if len(heads) else [0.0]
-    colours = lengths(heads["layer"])
+    colours = layered(heads["layer"])
     fig, panels = plt.subplots(
         1, len(ends), figsize=(PAGE, 2.5), sharex=True, sharey=True, squeeze=False
     )
@@ -92,7 +97,8 @@ def alignment_sharpness(heads: pd.DataFrame, arm: str) -> Figure:
             for layer, of in table.groupby("layer"):
                 of = of.dropna(subset=["normalised_entropy", "retrieved"])
                 style = {"color": colours[layer], "label": f"layer {layer + 1}", "alpha": 0.8}
-                axes.plot(of["normalised_entropy"], 100 * of["retrieved"], "o", **style)
+                style |= {"marker": MARKERS[layer % len(MARKERS)], "linestyle": ""}
+                axes.plot(of["normalised_entropy"], 100 * of["retrieved"], **style)
         else:
             say(axes, "not measured")
         kind = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3))}

@@ -47,7 +47,11 @@ def entropy_length(averages: pd.DataFrame, heads: pd.DataFrame, arm: str) -> Fig
         part = averages[(averages["metric"] == metric) & (averages["slot"] == slot)]
         for value, colour in heats(part["temperature"]).items():
             of = part[part["temperature"] == value]
-            band(axes, of, "seconds", "mean", color=colour, label=f"temperature {value:g}")
+            marker, word = {-1: ("v", "sharper"), 0: ("o", "as trained"), 1: ("^", "softer")}[
+                (value > 1) - (value < 1)
+            ]
+            style = {"color": colour, "marker": marker, "markersize": 4}
+            band(axes, of, "seconds", "mean", **style, label=f"temperature {value:g}, {word}")
     single = Line2D([], [], color=GREY, linewidth=0.6)
     legend(fig, handles(*panels.values()) | {"single heads, temperature 1": single}, ncols=3)
     return fig
@@ -67,7 +71,7 @@ def entropy_arms(averages: pd.DataFrame, look: dict[str, Style]) -> Figure:
 
 
 def grid(averages: pd.DataFrame) -> tuple[Figure, dict]:
-    """Panels by metric and slot, and the line above which a head counts as collapsed."""
+    """Panels by metric and slot; within the grey band at the top a head counts as collapsed."""
     slots = present(averages, "slot", ["encoder", "cross"])
     fig, panels = plt.subplots(
         len(METRICS), len(slots), figsize=(PAGE, 4.4), sharex=True, sharey="row", squeeze=False
@@ -79,6 +83,7 @@ def grid(averages: pd.DataFrame) -> tuple[Figure, dict]:
             found[metric, slot] = axes
             if metric == "normalised_entropy":
                 axes.set(title=SLOTS[slot], ylim=(0, 1.03))
+                axes.axhspan(COLLAPSED, 1.03, color=GREY, alpha=0.2, linewidth=0)
                 note(axes, f"collapsed above {COLLAPSED:g}", COLLAPSED)
             else:
                 axes.set_yscale("log")

@@ -1,6 +1,6 @@
 """What the figures on haystacks share: names, colours of ordered values, axes and intervals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -10,7 +10,17 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from focused_attention import results
-from focused_attention.plots.style import BLACK, BLUE, GREY, ORANGE, SKY, VERMILLION, Style
+from focused_attention.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    Style,
+)
 
 SLOTS = {
     "encoder": "encoder self-attention",
@@ -19,7 +29,12 @@ SLOTS = {
 }
 SEARCHES = {"recall": "recall", "spot": "spot"}
 OUTCOMES = {"recall": "accuracy (%)", "spot": "F1 (%)"}
-CHANCE = 0.1  # of recall: one of ten digits
+GUESSERS = {  # of recall, as verdicts.json has what they score, and the dashes of their lines
+    "any_digit": ("guesses a digit", (0, (1, 1.5))),
+    "heard_digit": ("guesses a heard digit", (0, (5, 1.5, 1, 1.5))),
+}
+LAYERS = (BLUE, ORANGE, GREEN, PURPLE)  # colours of the first and the following
+HOLLOW = "white"  # the face of a dot that does not count
 COLLAPSED, ONE_HOT = 0.95, 0.99  # as metrics.sharpness has them, without PyTorch
 RETRIEVAL = 0.1  # retrieval score above which a head is one of retrieval, as metrics.alignment's
 GATE = 0.9  # of recall on dev: an arm counts as trained if its seeds reach it on average
@@ -49,6 +64,15 @@ def of_arm(table: pd.DataFrame, arm: str) -> pd.DataFrame:
     return part
 
 
+def missed(learning: pd.DataFrame) -> set[str]:
+    """The arms that did not learn: their seeds recall less of dev than the gate, on average.
+
+    `learning` has the columns arm and recall_first_word (a fraction), a row a seed.
+    """
+    recalled = learning.groupby("arm")["recall_first_word"].mean()
+    return set(recalled.index[recalled < GATE])
+
+
 def present(table: pd.DataFrame, column: str, names: Iterable[str]) -> list[str]:
     """Those of `names` that the column holds, in their order; all of them if it holds none."""
     found = set(table[column])
@@ -62,29 +86,38 @@ def lengths(values: Iterable[float]) -> dict[float, str]:
     return {v: to_hex(mpl.colormaps["viridis"](s)) for v, s in zip(values, shades, strict=True)}
 
 
+def layered(values: Iterable[int]) -> dict[int, str]:
+    """A colour for every layer."""
+    values = sorted(set(values))
+    return {value: LAYERS[place % len(LAYERS)] for place, value in enumerate(values)}
+
+
 def heats(values: Iterable[float]) -> dict[float, str]:
-    """A colour for every temperature: blue below one, black at one, orange above."""
+    """A colour for every temperature: blue below one, black at one, orange to red above."""
     values = sorted(set(values))
     below, above = ([v for v in values if v < 1], [v for v in values if v > 1])
     return (
         dict(zip(below, blend(BLUE, SKY, len(below)), strict=True))
         | dict.fromkeys([v for v in values if v == 1], BLACK)
-        | dict(zip(above, blend(ORANGE, VERMILLION, len(above)), strict=True))
+        | dict(zip(above, reversed(blend(VERMILLION, ORANGE, len(above))), strict=True))
     )
 
 
 def blend(first: str, last: str, n: int) -> list[str]:
-    """n colours from the first to the last."""
-    shares = np.linspace(0.0, 1.0, n)[:, None] if n > 1 else np.ones((n, 1))
+    """n colours from the first to the last; the first alone if there is one."""
+    shares = np.linspace(0.0, 1.0, n)[:, None]
     return [to_hex(c) for c in (1 - shares) * to_rgb(first) + shares * to_rgb(last)]
 
 
 def band(axes, part: pd.DataFrame, x: str, y: str, *, scale: float = 1.0, **kind) -> None:
-    """Draw y against x with its interval (columns low and high), all three times `scale`."""
-    part = part.dropna(subset=[x, y]).sort_values(x)
+    """Draw y against x with its interval (columns low and high), all three times `scale`.
+
+    What has no interval, as a rate of next to nothing has not, is left out.
+    """
+    part = part.dropna(subset=[x, y, "low", "high"]).sort_values(x)
     low, high = (scale * part[edge].astype(float) for edge in ("low", "high"))
     axes.fill_between(part[x], low, high, color=kind["color"], alpha=0.15, linewidth=0)
-    axes.plot(part[x], scale * part[y], marker="o", markersize=2.5, **kind)
+    axes.plot(part[x], scale * part[y], **({"marker": "o", "markersize": 2.5} | kind))
 
 
 def bars(axes, x, value, low, high, **kind) -> None:
@@ -118,6 +151,16 @@ def say(axes, text: str) -> None:
 def note(axes, text: str, y: float, dash: str | tuple = (0, (4, 3))) -> None:
     """A grey line across the panel at y, which the legend names."""
     axes.axhline(y, color=GREY, linewidth=0.8, linestyle=dash, zorder=1, label=text)
+
+
+def guessers(axes, chance: Mapping[str, float]) -> None:
+    """What each of the two guessers of recall scores, as a grey line that the legend names.
+
+    `chance` is that of verdicts.json: one guesser names any digit, one any that was heard.
+    """
+    for guesser, (name, dash) in GUESSERS.items():
+        score = 100 * chance[guesser]
+        note(axes, f"{name}: {score:.3g} %", score, dash)
 
 
 def legend(fig, entries: dict[str, object], ncols: int = 4) -> None:

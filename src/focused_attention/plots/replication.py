@@ -1,6 +1,6 @@
 """Figures and tables of notebook 10-replication: two profiles of one arm, side by side.
 
-What sharpening changes with every seed, and how much of what is recalled may be guessed.
+What sharpening changes with every seed, and how often the model answers with a digit at all.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,21 +13,23 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from focused_attention.plots.haystack import (
+    HOLLOW,
     SEARCHES,
     band,
     bars,
+    guessers,
     handles,
     legend,
     temperature_axis,
 )
-from focused_attention.plots.style import BLUE, GREEN, GREY, ORANGE, PAGE, VERMILLION
+from focused_attention.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PAGE, VERMILLION
 
 COLOURS = (BLUE, VERMILLION, ORANGE)  # of profiles, in their order
 ALL = "all"
 MEASURES = {  # of findings/guesses.csv
-    "digits": ("answered with a digit", GREY, ":"),
-    "right": ("recalled", BLUE, "-"),
-    "known": ("recalled, corrected for guessing", GREEN, "--"),
+    "digits": ("answers that are a digit", BLACK, "s", "--"),
+    "right": ("answers that are right", BLUE, "o", "-"),
+    "right_given_digit": ("digits that are right", GREEN, "^", "-."),
 }
 
 FOUND = ("effect", "low", "high", "n", "seeds")
@@ -93,7 +95,7 @@ def replication_seeds(
             names = ["difference", "difference_low", "difference_high"]
             change, low, high = 100 * part.loc[run, names].astype(float)
             style = {"color": colours[run[0]], "marker": "D" if run[1] == ALL else "o"}
-            style |= {"markerfacecolor": "white"} if run in untrained else {}
+            style |= {"markerfacecolor": HOLLOW} if run in untrained else {}
             bars(axes, [x], [change], [low], [high], **style)
         axes.set(title=title, ylabel="change (points)")
         axes.grid(axis="x", visible=False)
@@ -111,23 +113,25 @@ def replication_seeds(
     return fig
 
 
-def replication_guesses(guesses: pd.DataFrame) -> Figure:
-    """Answers that are digits, and that are right, at the longest size against temperature.
+def replication_guesses(guesses: pd.DataFrame, chance: Mapping[str, float]) -> Figure:
+    """Answers that are a digit, that are right, and digits that are right, against temperature.
 
     `guesses` is findings/guesses.csv of one arm, of several profiles one below the other (column
-    profile): rate, low and high of every measure and temperature. A panel a profile.
+    profile): rate, low and high of every measure and temperature at the longest size. A panel a
+    profile; `chance` is that of verdicts.json.
     """
     profiles = list(dict.fromkeys(guesses["profile"])) or ["no profile"]
     fig, panels = plt.subplots(1, len(profiles), figsize=(PAGE, 2.5), sharey=True, squeeze=False)
     for axes, profile in zip(panels[0], profiles, strict=True):
         part = guesses[guesses["profile"] == profile]
-        for measure, (label, colour, dash) in MEASURES.items():
+        for measure, (label, colour, marker, dash) in MEASURES.items():
             of = part[part["measure"] == measure]
-            style = {"color": colour, "linestyle": dash, "label": label}
-            band(axes, of, "temperature", "rate", scale=100, **style)
+            style = {"color": colour, "marker": marker, "markersize": 3.5, "linestyle": dash}
+            band(axes, of, "temperature", "rate", scale=100, **style, label=label)
+        guessers(axes, chance)
         axes.axvline(1, color=GREY, linewidth=0.8, zorder=1)
         temperature_axis(axes, "x", part["temperature"])
         axes.set(title=profile, xlabel="temperature")
-    panels[0, 0].set(ylabel="answers (%)", ylim=(-3, 103))
+    panels[0, 0].set(ylabel="share (%)", ylim=(-3, 103))
     legend(fig, handles(*panels[0]))
     return fig

@@ -4,38 +4,76 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from focused_attention.plots.style import GREY, PAGE, Style, legend_below, lines, mechanisms
+from focused_attention.plots.haystack import legend
+from focused_attention.plots.style import (
+    BLACK,
+    DOTTED,
+    GREY,
+    PAGE,
+    Style,
+    legend_below,
+    lines,
+    mechanisms,
+)
+
+RATIOS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # where ticks may stand
+
+
+PLAIN = "whisper"  # the mechanism that the others are compared with
 
 
 def time_and_memory(timings: pd.DataFrame, between: tuple[int, int] = (1500, 12000)) -> Figure:
-    """Time and peak memory of every mechanism against length, on logarithmic axes.
+    """Time of forward and backward of every mechanism against length, and its peak memory.
 
-    `timings` has the columns mechanism, length, forward_ms, forward_floor_ms, both_ms,
-    both_floor_ms and peak_mib. Thin lines are the floors: what the counted multiplications and
-    bytes would take. A label ends with the growth exponent p of the time of forward and backward,
-    time ~ lengthᵖ, between the two lengths, or those that were measured nearest to them.
+    `timings` has the columns mechanism, length, rounds, both_ms, both_floor_ms, ratio, ratio_low,
+    ratio_high and peak_mib. Left: the times themselves, and dotted their floors: what the
+    counted multiplications and bytes would take. Middle: relative to plain attention in the same
+    round, median and smallest to largest of the rounds. Right: memory, if it was measured. A label
+    ends with the growth exponent p of the time, time ~ lengthᵖ, between the two lengths, or those
+    that were measured nearest to them.
     """
     looks = mechanisms(list(dict.fromkeys(timings["mechanism"])))
     known = timings["peak_mib"].notna().any()
-    titles = {"forward": "forward", "both": "forward and backward"}
-    fig, panels = plt.subplots(1, 3 if known else 2, figsize=(PAGE, 2.9))
-    for panel, (column, title) in zip(panels[:2], titles.items(), strict=True):
-        growing(panel, timings, f"{column}_ms", looks)
-        for name, style in looks.items():
-            part = timings[timings["mechanism"] == name]
-            floor = part[f"{column}_floor_ms"]
-            panel.plot(part["length"], floor, color=style.colour, linewidth=0.5, alpha=0.8)
-        panel.set(title=title)
-    panels[0].set_ylabel("time (ms)")
+    fig, panels = plt.subplots(1, 3 if known else 2, figsize=(PAGE, 3.2))
+    times, relative = panels[:2]
+    growing(times, timings, "both_ms", looks)
+    times.set(title="forward and backward", ylabel="time (ms)")
+    for name, style in looks.items():
+        part = timings[timings["mechanism"] == name]
+        kind = {"color": style.colour, "linewidth": 0.8, "linestyle": DOTTED}
+        times.plot(part["length"], part["both_floor_ms"], **kind)
+    others = {name: style for name, style in looks.items() if name != PLAIN}
+    growing(relative, timings, "ratio", others)
+    for name, style in others.items():
+        part = timings[timings["mechanism"] == name]
+        span = (part["length"], part["ratio_low"], part["ratio_high"])
+        relative.vlines(*span, color=style.colour, linewidth=3, alpha=0.45)
+    relative.axhline(1, color=BLACK, linewidth=0.9, zorder=1)
+    relative.set(title="relative to plain softmax", ylabel="ratio of times")
+    extremes = timings[["ratio_low", "ratio_high"]].to_numpy(dtype=float)
+    ticks = [t for t in RATIOS if np.nanmin(extremes) / 1.3 < t < np.nanmax(extremes) * 1.3]
+    relative.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    relative.yaxis.set_minor_locator(FixedLocator([]))
     if known:
         growing(panels[2], timings, "peak_mib", looks)
         panels[2].set(title="peak memory of both", ylabel="MiB")
     for panel in panels:
         panel.set_xlabel("length (frames)")
-    labels = [f"{looks[name].label} ({growth(timings, name, between):.2f})" for name in looks]
-    legend_below(fig, panels[0], labels)
+    drawn = {line.get_label(): line for line in times.lines}
+    entries = {
+        f"{style.label} ({growth(timings, name, between):.2f})": drawn[name]
+        for name, style in looks.items()
+    }
+    rounds = timings["rounds"].max()
+    floor, span = {"linewidth": 0.8, "linestyle": DOTTED}, {"linewidth": 3, "alpha": 0.6}
+    entries |= {
+        "floor: what is counted": Line2D([], [], color=GREY, **floor),
+        f"smallest to largest of {rounds:g} rounds": Line2D([], [], color=GREY, **span),
+    }
+    legend(fig, entries, ncols=3)
     return fig
 
 
@@ -86,7 +124,7 @@ def growing(panel, timings: pd.DataFrame, column: str, looks: dict[str, Style]) 
     """Draw column against length on two logarithmic axes, a line a mechanism."""
     for name, style in looks.items():
         part = timings[timings["mechanism"] == name]
-        kind = {"color": style.colour, "linestyle": style.dash, "label": style.label}
+        kind = {"color": style.colour, "linestyle": style.dash, "label": name}
         panel.plot(part["length"], part[column], marker="o", markersize=2.5, **kind)
     panel.set_xscale("log")
     panel.set_yscale("log")

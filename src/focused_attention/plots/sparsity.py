@@ -3,21 +3,22 @@
 Rates are of recall, fractions in the tables and percent in the figures.
 """
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from focused_attention.plots.haystack import (
-    CHANCE,
     SLOTS,
     band,
     bars,
+    guessers,
     handles,
     heats,
     legend,
     lengths,
-    note,
     of_arm,
     present,
     say,
@@ -28,11 +29,12 @@ from focused_attention.plots.style import BLUE, PAGE, VERMILLION
 SHARES = {"below": "below 0.001", "below_uniform": "below 1/n"}
 
 
-def sparsity_topk(pruning: pd.DataFrame, arm: str) -> Figure:
+def sparsity_topk(pruning: pd.DataFrame, arm: str, chance: Mapping[str, float]) -> Figure:
     """What one arm recalls with only the largest weights of each row kept, a line a temperature.
 
     `pruning` has the columns arm, hay, temperature, slot, int8, top_k (missing: all are kept),
-    rate, low and high. Down: fewest and most words to be passed over; across: slots.
+    rate, low and high. Down: fewest and most words to be passed over; across: slots. `chance` is
+    that of verdicts.json.
     """
     pruning = of_arm(pruning, arm)
     pruning = pruning[~pruning["int8"].astype(bool)]
@@ -52,15 +54,15 @@ def sparsity_topk(pruning: pd.DataFrame, arm: str) -> Figure:
         axes.xaxis.set_major_locator(FixedLocator([*kept, everything]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticklabels([*(f"{k:g}" for k in kept), "all"])
-    finish(panels, "weights kept in each row")
+    finish(panels, "weights kept in each row", chance)
     legend(fig, handles(*panels.values()), ncols=3)
     return fig
 
 
-def sparsity_int8(pruning: pd.DataFrame, arm: str) -> Figure:
+def sparsity_int8(pruning: pd.DataFrame, arm: str, chance: Mapping[str, float]) -> Figure:
     """What one arm recalls against temperature in float32 and in int8, all weights kept.
 
-    `pruning` as in `sparsity_topk`.
+    `pruning` and `chance` as in `sparsity_topk`.
     """
     pruning = of_arm(pruning, arm)
     pruning = pruning[pruning["top_k"].isna()]
@@ -77,7 +79,7 @@ def sparsity_int8(pruning: pd.DataFrame, arm: str) -> Figure:
         if not part["int8"].astype(bool).any():
             say(axes, "not measured" if part.empty else "int8 not measured")
         temperature_axis(axes, "x", pruning["temperature"])
-    finish(panels, "temperature")
+    finish(panels, "temperature", chance)
     legend(fig, handles(*panels.values()))
     return fig
 
@@ -134,12 +136,12 @@ def blocks(pruning: pd.DataFrame, height: float) -> tuple[Figure, dict]:
     }
 
 
-def finish(panels: dict, x: str) -> None:
-    """Titles, labels and the line of chance of a matrix of panels by hay and slot."""
+def finish(panels: dict, x: str, chance: Mapping[str, float]) -> None:
+    """Titles, labels and the lines of the guessers of a matrix of panels by hay and slot."""
     hays, slots = (list(dict.fromkeys(key)) for key in zip(*panels, strict=True))
     for (hay, slot), axes in panels.items():
         axes.set_ylim(0, 103)
-        note(axes, "chance", 100 * CHANCE, ":")
+        guessers(axes, chance)
         if hay == hays[0]:
             axes.set_title(SLOTS[slot])
         if hay == hays[-1]:

@@ -18,8 +18,9 @@ COLUMN, PAGE = 3.35, 6.95  # inches: one column and the full width of the paper'
 BLUE, VERMILLION, SKY, ORANGE = "#0072B2", "#D55E00", "#56B4E9", "#E69F00"
 GREEN, PURPLE, BLACK, GREY = "#009E73", "#CC79A7", "#222222", "#8A8A8A"
 YELLOW = "#B59F00"  # the palette's, darker, to be seen on white
+INDIGO, WINE, BROWN = "#332288", "#882255", "#7A4B1E"  # Tol's dark ones: it has too few colours
 DASHED, DOTTED = "--", ":"
-KNOWN = {  # colour and dash of arms and of mechanisms: one colour for what is one mechanism
+KNOWN = {  # colour and dash: one colour for an arm, and for the mechanism that it stands for
     "whisper": (BLUE, "-"),
     "echo": (VERMILLION, "-"),
     "rotary": (VERMILLION, "-"),
@@ -27,12 +28,12 @@ KNOWN = {  # colour and dash of arms and of mechanisms: one colour for what is o
     "echo-16": (ORANGE, "-"),
     "focused": (GREEN, "-"),
     "echo-focused": (GREEN, "-"),
-    "whisper-focused": (GREEN, DOTTED),
-    "adaptive_span_published": (GREEN, DASHED),
+    "whisper-focused": (INDIGO, DOTTED),
+    "adaptive_span_published": (BROWN, DASHED),
     "hybrid": (PURPLE, "-"),
     "echo-hybrid": (PURPLE, "-"),
-    "hybrid_published": (PURPLE, DASHED),
-    "echo-hybrid-published": (PURPLE, DASHED),
+    "hybrid_published": (WINE, DASHED),
+    "echo-hybrid-published": (WINE, DASHED),
     "local": (BLACK, "-"),
     "echo-local": (BLACK, "-"),
     "mixture_autoregressive": (YELLOW, "-"),

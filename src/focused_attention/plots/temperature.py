@@ -10,9 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from focused_attention.plots.haystack import (
+    HOLLOW,
     OUTCOMES,
     SEARCHES,
     SLOTS,
@@ -47,7 +49,7 @@ SCHEDULES = {  # in their order, with the colours of arms named after them; the 
     "learned span": PURPLE, "log length": SKY,
 }  # fmt: skip
 PLACES = ("", "focus", "local branch", "encoder", "cross")  # of focused attention, likewise
-GRID = (0.25, 4.0)  # of temperatures, where a table has none
+EDGES = (0.25, 4.0)  # of the grid of temperatures, where there is none
 
 
 def published(share: np.ndarray, sharpen_longer: bool, temp_scale: float = 0.01) -> np.ndarray:
@@ -65,19 +67,22 @@ def temperature_optimum(
     look: dict[str, Style],
     trained: dict[str, float],
     frame_rate: float,
+    temperatures: Collection[float],
     train_length: float | None = None,
 ) -> Figure:
     """The temperature that finds most against length, with the published schedules drawn over it.
 
     `optimum` has the columns arm, task, slot, seconds, temperature, low and high, an interval of
-    the best temperature of the grid. Where a task's recordings in training end, in seconds
+    the best temperature of the grid `temperatures`. What ends at the grid's edge is open: beyond
+    it nothing was tried. A triangle marks the open end of an interval, a hollow dot a best
+    temperature that lies on the edge. Where a task's recordings in training end, in seconds
     (`trained`), a dotted line stands. The schedules are those of a span whose share of the longest
     grows from 0 at the left to 1 at the right; `log_length` is 1 at `train_length` encoder
     frames, `frame_rate` a second, or, where that is not known, at the end of recall's training.
     """
     optimum = optimum[optimum["arm"].isin(look)]
     fig, panels = matrix(optimum, height=2.1)
-    ticks = sorted({*GRID, *optimum["temperature"], *optimum["low"], *optimum["high"]})
+    edges = (min(temperatures), max(temperatures)) if len(temperatures) else EDGES
     for (task, slot), axes in panels.items():
         part = optimum[(optimum["task"] == task) & (optimum["slot"] == slot)]
         seconds = np.linspace(part["seconds"].min(), part["seconds"].max(), 200)
@@ -97,13 +102,32 @@ def temperature_optimum(
             label = f"optimum of {look[arm].label}"
             x = dodge(of["seconds"], place, len(arms))
             bars(axes, x, of["temperature"], of["low"], of["high"], **style, label=label)
+            open_ends(axes, x, of, edges, look[arm].colour)
         if task in trained:
             axes.axvline(trained[task], color=GREY, linestyle=":", label="end of training lengths")
-        temperature_axis(axes, "y", ticks)
-        axes.set_ylim(ticks[0] / 1.15, ticks[-1] * 1.15)
+        temperature_axis(axes, "y", edges)
+        axes.set_ylim(edges[0] / 1.45, edges[1] * 1.45)
     labels(panels, "best temperature", "length (s)")
-    legend(fig, handles(*panels.values()), ncols=5)
+    hollow = {"color": BLACK, "markerfacecolor": HOLLOW, "linestyle": ""}
+    marks = {
+        "open: interval ends at the grid's edge": Line2D([], [], marker="v", **hollow),
+        "open: best lies on the grid's edge": Line2D([], [], marker="o", **hollow),
+    }
+    legend(fig, handles(*panels.values()) | marks, ncols=3)
     return fig
+
+
+def open_ends(axes, x: pd.Series, of: pd.DataFrame, edges: tuple[float, float], colour) -> None:
+    """Mark where intervals of a best temperature, and the best itself, end at the grid's edges."""
+    style = {"color": colour, "markerfacecolor": HOLLOW, "linestyle": "", "zorder": 3}
+    for column, edge, marker, beyond in (
+        ("low", edges[0], "v", 1 / 1.22),
+        ("high", edges[1], "^", 1.22),
+    ):
+        at_edge = of[column] == edge
+        axes.plot(x[at_edge], of[column][at_edge] * beyond, marker, markersize=5, **style)
+    on_edge = of["temperature"].isin(edges)
+    axes.plot(x[on_edge], of["temperature"][on_edge], "o", markersize=4, **style)
 
 
 def temperature_accuracy(accuracy: pd.DataFrame, arm: str) -> Figure:
@@ -227,7 +251,7 @@ def temperature_arms(
                 rate, low, high = 100 * longest.loc[arm, ["rate", "low", "high"]].astype(float)
                 colour = colours[arm]
                 axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.55)
-                filling = "white" if arm in untrained else colour
+                filling = HOLLOW if arm in untrained else colour
                 axes.plot(rate, place, "o", color=colour, markersize=5, markerfacecolor=filling)
         length = "" if part.empty else f", {part['seconds'].max():.3g} s"
         axes.set(title=f"{SEARCHES[task]}{length}", xlabel=f"{OUTCOMES[task]} at temperature 1")

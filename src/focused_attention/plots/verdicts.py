@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+PARTS = {"f1": "F1", "written": "digits written for each asked"}  # where a name is not the word
+
 
 def verdict(verdicts: Mapping, *claims: str) -> str:
     """Markdown: of each claim what it says, how it was tested and what came of it.
@@ -22,6 +24,8 @@ def _paragraph(name: str, of: Mapping) -> str:
     ]
     if ungated := of.get("ungated"):
         lines.append(f"As they are, which decides nothing: {_numbers(of | ungated)}")
+    if parts := of.get("parts") or (ungated or {}).get("parts"):
+        lines += _parts(parts, of["unit"])
     if missing := of["missing"]:
         width = _amount(missing["half_width"], of["unit"])
         what = "utterances" if missing.get("utterances") else "seeds"
@@ -42,6 +46,18 @@ def _numbers(of: Mapping) -> str:
     return f"{found}; {of['n']} utterances, seeds: {of['seeds']}."
 
 
+def _parts(parts: Mapping | list, unit: str) -> list[str]:
+    """One line with the effects that a claim's own is made of, if `parts` is a table of effects."""
+    if not isinstance(parts, Mapping):
+        return []
+    effects = [
+        f"{PARTS.get(name, name)} {_amount(of['effect'], unit)} "
+        f"[{_number(of['low'], unit)}, {_number(of['high'], unit)}]"
+        for name, of in parts.items()
+    ]
+    return [f"In parts: {'; '.join(effects)}."]
+
+
 def _amount(value: float, unit: str) -> str:
     """A rate in per cent, a difference of rates in points, an entropy as it is."""
     mark = {"word": " %", "entropy": ""}.get(unit.split()[0], " points")
@@ -54,7 +70,20 @@ def _number(value: float, unit: str) -> str:
 
 
 def checks(verdicts: Mapping) -> str:
-    """Markdown: every check of the instrument, and whether it holds."""
+    """Markdown: every check of the instrument, whether it holds, and which claims it bears on.
+
+    A check without a bound compares what has no interval.
+    """
     says = {True: "holds", False: "**fails**", None: "not measured"}
-    rows = [f"- {check['test']}: {says[check['holds']]}" for check in verdicts["checks"].values()]
+    rows = []
+    for check in verdicts["checks"].values():
+        row = f"- {check['test']}: {says[check['holds']]}"
+        if guards := check["guards"]:
+            row += f"; guards {', '.join(guards)}"
+        stricter = check["equivalence"]
+        if stricter["bound"]:
+            bound = f"{100 * stricter['bound']:g} points"
+            row += f"; with a bound of {bound}, the next plan's rule: {says[stricter['holds']]}"
+            row += f" (intervals of {100 * check['confidence']:g} %)"
+        rows.append(row)
     return "\n".join(rows)

@@ -1,8 +1,9 @@
-"""Compare fresh results with the committed ones; exit with an error on drift.
+"""Compare fresh results with the committed ones, or with those of another folder; exit with an
+error when one changed.
 
-Tables are compared number by number against the version git has at HEAD. Training on another
-processor rounds differently and ends elsewhere, so error rates get a tolerance; counts, arms and
-the data must be equal.
+What is said in words must be the same: the verdict on every claim, whether every check holds,
+which arms passed the gate and which seeds are trained. Training on another processor rounds
+differently and ends elsewhere, so numbers have the tolerances of params.yaml.
 """
 
 import argparse
@@ -12,40 +13,98 @@ import json
 import logging
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 
+from focused_attention.analysis.findings import TRAINED
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
 
+VERDICTS, LEARNING = "verdicts.json", "findings/learning.csv"
+MAY_DIFFER = ("hardware", "revision")
+HELD = {True: "passed", False: "failed", None: "not measured"}
 
-def committed(path: Path) -> str:
-    """The text of a file as git has it at HEAD. Raises UserError if git does not have it."""
-    shown = subprocess.run(
-        ["git", "show", f"HEAD:{path.as_posix()}"], capture_output=True, text=True, check=False
-    )
-    if shown.returncode:
-        raise UserError(f"{path}: not committed, nothing to compare with")
-    return shown.stdout
+Read = Callable[[str], str]  # the text of a results file, by its path in the profile's folder
 
 
-def cells(path: Path, text: str) -> dict[str, object]:
-    """Every value of a table or a JSON file by a readable name.
+def at_head(folder: Path) -> Read:
+    """The files of a results folder as git has them at HEAD."""
+
+    def read(name: str) -> str:
+        path = folder / name
+        shown = subprocess.run(
+            ["git", "show", f"HEAD:{path.as_posix()}"], capture_output=True, text=True, check=False
+        )
+        if shown.returncode:
+            raise UserError(f"{path}: not committed, nothing to compare with")
+        return shown.stdout
+
+    return read
+
+
+def on_disk(folder: Path) -> Read:
+    def read(name: str) -> str:
+        try:
+            return (folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise UserError(f"{folder / name}: no such file; run `make reproduce` first") from None
+
+    return read
+
+
+def compare(old: Read, new: Read, tolerances: Mapping[str, float]) -> list[str]:
+    """What changed and what moved further than it may, as lines to read.
+
+    `tolerances` are those of the numbers of every file that is compared; of verdicts.json, those
+    are the claims' effects.
+    """
+    lines = changed(words(old), words(new))
+    for name, tolerance in tolerances.items():
+        lines += drift(name, old(name), new(name), tolerance)
+    return lines
+
+
+def words(read: Read) -> dict[str, str]:
+    """Everything that was decided, by what it is about."""
+    judged = json.loads(read(VERDICTS))
+    said = {name: claim["verdict"] for name, claim in judged["claims"].items()}
+    said |= {f"check {name}": HELD[one["holds"]] for name, one in judged["checks"].items()}
+    recalled: dict[str, list[float]] = {}
+    for row in csv.DictReader(io.StringIO(read(LEARNING))):
+        recalled.setdefault(row["arm"], []).append(float(row["recall_first_word"] or 0))
+        trained = "trained" if row["trained"] == "True" else "not trained"
+        said[f"{row['arm']}, seed {row['seed']}"] = trained
+    gates = {arm: fmean(shares) >= TRAINED for arm, shares in recalled.items()}
+    return said | {f"gate of {arm}": HELD[passed] for arm, passed in gates.items()}
+
+
+def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    pairs = {name: (old.get(name, "absent"), new.get(name, "absent")) for name in {**old, **new}}
+    return [f"{name}: {a} became {b}" for name, (a, b) in pairs.items() if a != b]
+
+
+def cells(name: str, text: str) -> dict[str, object]:
+    """Every value of a table or a JSON file by a readable name; of verdicts.json, the effects.
 
     A row is named after its words; of several with the same words, after its place among them too.
     """
-    if path.suffix == ".json":
-        return dict(flat(json.loads(text), ""))
+    if name == VERDICTS:
+        claims = json.loads(text)["claims"]
+        return {f"{claim}/effect": found["effect"] for claim, found in claims.items()}
+    if name.endswith(".json"):
+        values = flat(json.loads(text), "")
+        return {place: v for place, v in values if place.rpartition("/")[2] not in MAY_DIFFER}
     found: dict[str, object] = {}
     seen: Counter[str] = Counter()
     for row in csv.DictReader(io.StringIO(text)):
-        words = {k: v for k, v in row.items() if number(v) is None}
-        name = "/".join(filter(None, words.values()))
+        named = {k: v for k, v in row.items() if number(v) is None}
+        name = "/".join(filter(None, named.values()))
         seen[name] += 1
         place = f"{name}/{seen[name]}" if seen[name] > 1 else name
         for column, value in row.items():
-            if column not in words:
+            if column not in named:
                 found[f"{place}/{column}"] = number(value)
     return found
 
@@ -66,35 +125,36 @@ def number(text: str) -> float | None:
         return None
 
 
-def drift(path: Path, tolerance: float) -> list[str]:
-    """The values that moved further than they may, as lines to read."""
-    if not path.exists():
-        raise UserError(f"{path}: no such file; run `make reproduce` first")
-    old, new = cells(path, committed(path)), cells(path, path.read_text(encoding="utf-8"))
-    lines = [f"{path}: {name}: missing" for name in old if name not in new]
-    lines += [f"{path}: {name}: new" for name in new if name not in old]
+def drift(file: str, before: str, after: str, tolerance: float) -> list[str]:
+    """The values of a file that moved further than they may, as lines to read."""
+    old, new = cells(file, before), cells(file, after)
+    lines = [f"{file}: {name}: missing" for name in old if name not in new]
+    lines += [f"{file}: {name}: new" for name in new if name not in old]
     for name in old.keys() & new.keys():
         a, b = old[name], new[name]
         if isinstance(a, int | float) and isinstance(b, int | float):
             if abs(a - b) > tolerance:
-                lines.append(f"{path}: {name}: {a:g} became {b:g} (tolerance {tolerance:g})")
-        elif a != b and not name.endswith("hardware"):
-            lines.append(f"{path}: {name}: {a} became {b}")
+                lines.append(f"{file}: {name}: {a:g} became {b:g} (tolerance {tolerance:g})")
+        elif a != b:
+            lines.append(f"{file}: {name}: {a} became {b}")
     return sorted(lines)
 
 
 def main(argv: list[str] | None = None) -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args(argv)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="of results; default: what is at HEAD"
+    )
+    against = parser.parse_args(argv).against
     params = load()
     folder = RESULTS / params.profile
-    lines = []
-    for name, tolerance in params.check.items():
-        lines += drift(folder / name, tolerance)
+    old = on_disk(against) if against else at_head(folder)
+    lines = compare(old, on_disk(folder), params.check)
     for line in lines:
         logging.error(line)
     if lines:
-        raise UserError(f"{folder}: {len(lines)} values drifted from the committed results")
-    logging.info("%s: as committed, within the tolerances of params.yaml", folder)
+        raise UserError(f"{folder}: {len(lines)} results are not as in {against or 'git at HEAD'}")
+    logging.info("%s: as in %s, within the tolerances of params.yaml", folder, against or "git")
 
 
 if __name__ == "__main__":

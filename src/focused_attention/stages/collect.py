@@ -1,6 +1,7 @@
 """Stage collect: the tables and the summary that the notebooks, the paper and the README read."""
 
 import argparse
+import dataclasses
 
 import jiwer
 import numpy as np
@@ -83,13 +84,14 @@ def error_table(params: Params, gathered: dict) -> list[dict]:
 def pair_table(params: Params, gathered: dict) -> list[dict]:
     """The word error rate of every arm less a baseline's, on the same utterances.
 
-    The baselines are Whisper and the plain arm of the arm's own model.
+    The baselines are Whisper, the plain arm of the arm's own model and, of a plain arm, the plain
+    arm of Whisper with as many heads.
     """
     options = {"resamples": params.collect.resamples, "confidence": params.collect.confidence}
     rows = []
     for (arm, task, language, decoder), hypotheses in gathered.items():
         errors, units = hypotheses.counts("wer")
-        for baseline in dict.fromkeys((BASELINE, params.arm(arm).model)):
+        for baseline in dict.fromkeys((BASELINE, params.arm(arm).model, *matched(params, arm))):
             if baseline == arm or (baseline, task, language, decoder) not in gathered:
                 continue
             base, _ = gathered[baseline, task, language, decoder].counts("wer")
@@ -101,6 +103,14 @@ def pair_table(params: Params, gathered: dict) -> list[dict]:
                 | {"low": low, "high": high}
             )
     return rows
+
+
+def matched(params: Params, name: str) -> list[str]:
+    """The plain arms of Whisper with as many heads as the plain arm `name` of another model."""
+    arm = params.arm(name)
+    alike = dataclasses.replace(arm, model=BASELINE, focus_blocks=0)
+    plain = not (arm.encoder or arm.decoder or arm.cross or arm.focus)
+    return [other for other in params.train.arms if plain and params.arm(other) == alike]
 
 
 def arm_table(params: Params) -> list[dict]:
@@ -144,6 +154,7 @@ def main(argv: list[str] | None = None) -> None:
     summary = {
         "profile": params.profile,
         "hardware": trained["hardware"],
+        "revision": trained["revision"],
         "arms": len(arms),
         "seeds": len(params.train.seeds),
         "steps": params.train.steps,

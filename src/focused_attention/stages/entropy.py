@@ -1,37 +1,58 @@
 """Stage entropy: how sharp a trained arm's attention is in haystacks, and where it looks.
 
 Attention maps are measured batch by batch and dropped: what is kept are sums per layer and head.
+Beside them stand the temperatures that the arm has learned, if it learns any.
 """
+
+import logging
 
 import torch
 from torch import Tensor
 
 from focused_attention import results
-from focused_attention.analysis.interventions import temperature
+from focused_attention.analysis import learned
+from focused_attention.analysis.interventions import refusal, temperature
 from focused_attention.errors import run
 from focused_attention.haystack import HaystackComposer
 from focused_attention.metrics.alignment import Alignment
 from focused_attention.metrics.sharpness import Sharpness, mean_distance
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import Utterance, bucketed
+from focused_attention.tasks import Utterance
 from focused_attention.training import device, seeking
 from focused_attention.training.session import Session
+
+HEATED = ("encoder", "cross")  # together
+COLUMNS = (
+    "needles", "hay", "seconds", "temperature", "slot", "layer", "head", "metric", "mean", "std",
+    "rows",
+)  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:
     work, haystacks = seeking.begin(__doc__, argv)
     params, composer = work.params.entropy, work.composer
     model = work.trained()
+    values = params.temperatures
+    if why := refusal(temperature(model, 0.5, *HEATED)):
+        values = [value for value in values if value == 1]
+        logging.warning("entropy %s: at temperature 1 alone, because %s", work.run, why)
     rows = []
     for hay in params.words:
         utterances = haystacks.evaluation("recall", "test", params.pairs, hay, params.utterances)
         seconds = sum(u.frames for u in utterances) / len(utterances) * composer.frame
-        for value in params.temperatures:
-            with temperature(model, value, "encoder", "cross"):
+        for value in values:
+            with temperature(model, value, *HEATED):
                 measured = measure(work, model, haystacks, utterances)
             about = {"needles": params.pairs, "hay": hay, "seconds": round(seconds, 3)}
             rows += [about | {"temperature": value} | row for row in measured]
-    results.write_csv(RESULTS / work.params.profile / "entropy" / f"{work.run}.csv", rows)
+    folder = RESULTS / work.params.profile / "entropy"
+    results.write_csv(folder / f"{work.run}.csv", rows, COLUMNS)
+    weights = {name: tensor.cpu().numpy() for name, tensor in model.state_dict().items()}
+    results.write_csv(
+        folder / f"{work.run}-temperatures.csv",
+        learned.temperatures(work.arm["arm"], work.seed, weights),
+        learned.COLUMNS,
+    )
 
 
 @torch.inference_mode()
@@ -41,18 +62,17 @@ def measure(
     """A row for every slot, layer, head and metric."""
     composer, layers = work.composer, {}
     position = composer.frame * model.downsampling  # seconds
-    for group in bucketed(utterances, work.params.entropy.batch_seconds / composer.frame):
-        batch = composer.batch(group).to(work.hardware)
+    for batch in work.batches(utterances, work.params.entropy.batch_seconds):
         start, end = (
             edge.to(work.hardware) / model.downsampling for edge in haystacks.sources(batch)
         )
         with device.autocast(work.hardware):
             output = model(batch.features, batch.tokens, batch.frames, need_weights=True)
-        for layer, weights in enumerate(output.encoder_weights):
+        for layer, weights in shown(output.encoder_weights):
             sharpness = layers.setdefault(("encoder", layer), Sharpness())
             add_some(sharpness, weights, output.mask, work.params.entropy.encoder_every)
         asked = batch.targets != -100
-        for layer, weights in enumerate(output.weights):
+        for layer, weights in shown(output.weights):
             layers.setdefault(("cross", layer), Sharpness()).update(weights, asked, output.mask)
             alignment = layers.setdefault(
                 ("cross alignment", layer), Alignment(seconds_per_position=position)
@@ -63,6 +83,11 @@ def measure(
         for (slot, layer), measured in layers.items()
         for row in measured.rows()
     ]
+
+
+def shown(layers: list[Tensor | None]) -> list[tuple[int, Tensor]]:
+    """Every layer's place and weights; those of a mechanism without weights are left out."""
+    return [(layer, weights) for layer, weights in enumerate(layers) if weights is not None]
 
 
 def add_some(sharpness: Sharpness, weights: Tensor, mask: Tensor | None, every: int) -> None:

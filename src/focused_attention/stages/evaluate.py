@@ -4,7 +4,6 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import bucketed
 from focused_attention.training import session
 from focused_attention.training.loop import transcribe
 
@@ -13,15 +12,13 @@ def main(argv: list[str] | None = None) -> None:
     work = session.begin(__doc__, argv)
     model, composer, params = work.trained(), work.composer, work.params.evaluate
     rows, summary = [], {}
-    budget = params.batch_seconds / composer.frame
     for task in work.params.train.mixture:
         utterances = composer.evaluation(task, "test", params.utterances.get(task))
         heard: dict[str, dict[str, str]] = {}
         for decoder, beam in (("greedy", 1), ("beam", params.beam)):
-            for group in bucketed(utterances, budget):
-                batch = composer.batch(group)
+            for batch in work.batches(utterances, params.batch_seconds):
                 texts = transcribe(model, composer, batch, work.hardware, beam, params.max_tokens)
-                for utterance, text in zip(group, texts, strict=True):
+                for utterance, text in zip(batch.utterances, texts, strict=True):
                     heard.setdefault(utterance.id, {})[decoder] = text
         for u in utterances:
             rows.append(
@@ -34,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         summary[f"{task}_utterances"] = len(utterances)
     folder = RESULTS / work.params.profile / "evaluate"
     results.write_csv(folder / f"{work.run}.csv", rows)
-    results.write_json(folder / f"{work.run}.json", work.provenance("test") | summary)
+    results.write_json(folder / f"{work.run}.json", work.provenance("test", "evaluate") | summary)
 
 
 if __name__ == "__main__":

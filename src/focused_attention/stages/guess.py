@@ -12,7 +12,7 @@ from focused_attention.analysis.answers import recalled
 from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import DIGITS, bucketed
+from focused_attention.tasks import DIGITS
 from focused_attention.training import device, seeking
 
 
@@ -24,9 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     utterances = haystacks.evaluation("recall", "test", params.pairs, hay, params.utterances)
     begun = torch.tensor(sorted({composer.store.tokenizer.encode(d)[0] for d in DIGITS}))
     found: dict[float, dict[int, tuple[int, int]]] = {value: {} for value in params.temperatures}
-    for group in bucketed(utterances, params.batch_seconds / composer.frame):
-        batch = composer.batch(group).to(work.hardware)
-        starts = torch.tensor([len(composer.prefix(u)) - 1 for u in group])
+    for batch in work.batches(utterances, params.batch_seconds):
+        starts = torch.tensor([len(composer.prefix(u)) - 1 for u in batch.utterances])
         with device.autocast(work.hardware):
             audio, mask, *_ = model.encoder(batch.features, batch.frames)
             for value, answers in found.items():
@@ -34,9 +33,9 @@ def main(argv: list[str] | None = None) -> None:
                     right = recalled(model, composer, batch, audio, mask)
                     tokens = batch.tokens[:, : int(starts.max()) + 1]
                     likeliest = model.decoder(tokens, audio, mask).logits.argmax(dim=-1).cpu()
-                first = likeliest[torch.arange(len(group)), starts]
+                first = likeliest[torch.arange(len(starts)), starts]
                 digit = torch.isin(first, begun).int().tolist()
-                for u, count, is_digit in zip(group, right, digit, strict=True):
+                for u, count, is_digit in zip(batch.utterances, right, digit, strict=True):
                     answers[id(u)] = (count.right, is_digit)
     rows = [
         {"needles": params.pairs, "hay": hay, "temperature": value, "utterances": len(utterances)}

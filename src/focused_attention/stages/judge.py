@@ -9,10 +9,10 @@ from focused_attention.analysis import findings, heads, verdicts
 from focused_attention.analysis.by_seed import by_seed
 from focused_attention.analysis.evidence import Evidence
 from focused_attention.analysis.guesses import guesses
+from focused_attention.analysis.spotting import spotting
 from focused_attention.errors import run
 from focused_attention.params import Params, load
-from focused_attention.paths import RESULTS, RUNS
-from focused_attention.training import checkpoint
+from focused_attention.paths import RESULTS
 
 
 def gather(params: Params) -> Evidence:
@@ -22,6 +22,9 @@ def gather(params: Params) -> Evidence:
     def read(stage: str, arm: str, ending: str = ".csv") -> list[findings.Rows]:
         return [results.read_csv(folder / stage / f"{arm}-{seed}{ending}") for seed in seeds]
 
+    paired = folder / "tables" / "pairs.csv"
+    searched = {arm: read("sweep", arm) for arm in params.seek.arms}
+    options = findings.Options(params.collect.resamples, params.collect.confidence)
     return Evidence(
         params=params,
         learning=[
@@ -29,10 +32,8 @@ def gather(params: Params) -> Evidence:
             for arm in params.seek.arms
             for seed, rows in zip(seeds, read("seek", arm, "-dev.csv"), strict=True)
         ],
-        swept={
-            arm: findings.gather(read("sweep", arm), str(folder / "sweep"))
-            for arm in params.seek.arms
-        },
+        swept={arm: findings.gather(runs, str(folder / "sweep")) for arm, runs in searched.items()},
+        spotted={arm: spotting(arm, runs, options) for arm, runs in searched.items()},
         pruned={
             arm: findings.gather(read("prune", arm), str(folder / "prune"))
             for arm in params.prune.arms
@@ -40,8 +41,9 @@ def gather(params: Params) -> Evidence:
         entropies={arm: read("entropy", arm) for arm in params.seek.arms},
         guessed={arm: read("guess", arm) for arm in params.prune.arms},
         wer=results.read_csv(folder / "tables" / "wer.csv"),
+        pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
         arms=results.read_csv(folder / "tables" / "arms.csv"),
-        benchmark=results.read_json(RESULTS / "benchmark-attention.json")["rows"],
+        timings=results.read_json(RESULTS / "benchmark-attention.json")["timings"],
     )
 
 
@@ -58,21 +60,18 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
             heads.entropy_length(arm, measured[arm], utterances, options) for arm in measured
         ],
         "temperatures": [
-            heads.temperatures(arm, seed, learned(params, arm, seed))
+            results.read_csv(
+                RESULTS / params.profile / "entropy" / f"{arm}-{seed}-temperatures.csv"
+            )
             for arm in params.seek.arms
             for seed in params.seek.seeds
         ],
+        "spotting": list(evidence.spotted.values()),
         "guesses": [guesses(arm, runs, options) for arm, runs in evidence.guessed.items()],
         "by-seed": [by_seed(arm, evidence) for arm in swept],
     }
     joined = {name: list(chain.from_iterable(parts)) for name, parts in rows.items()}
     return joined | {"learning": list(evidence.learning)}
-
-
-def learned(params: Params, arm: str, seed: int) -> dict:
-    """The trained weights of a run as arrays."""
-    weights, _ = checkpoint.load(RUNS / params.profile / "seek" / f"{arm}-{seed}.safetensors")
-    return {name: tensor.numpy() for name, tensor in weights.items()}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,11 +3,13 @@
     python -m focused_attention.stages.notebook 02-pilot
 
 reads notebooks/02-pilot.ipynb and writes notebooks/executed/02-pilot.ipynb. The parameter `profile`
-comes from params.yaml; `-p NAME=VALUE` sets others of the notebook's parameters cell. Nothing is
-written unless every cell ran.
+comes from params.yaml; `-p NAME=VALUE` sets others of the notebook's parameters cell. The values
+stand in that cell, so that a reader sees one and not what papermill adds to it. Nothing is written
+unless every cell ran.
 """
 
 import argparse
+import ast
 import base64
 import copy
 import logging
@@ -27,6 +29,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from papermill.translators import PythonTranslator
 
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
@@ -60,11 +63,13 @@ def execute(path: Path, parameters: dict) -> NotebookNode:
                 f"{path}: unknown parameter {unknown[0]!r}; its cell tagged `parameters` has: "
                 + (", ".join(known) or "none")
             )
+        for cell in source.cells:
+            if "parameters" in cell.metadata.get("tags", []):
+                cell.source = assigned(cell.source, parameters)
         try:
             return papermill.execute_notebook(
                 copy.deepcopy(source),
                 None,
-                parameters=parameters,
                 kernel_name=KERNEL,
                 progress_bar=sys.stderr.isatty(),
                 extra_arguments=["--IPKernelApp.log_level=ERROR"],
@@ -78,6 +83,21 @@ def execute(path: Path, parameters: dict) -> NotebookNode:
             ) from None
         except DeadKernelError:
             raise UserError(f"{path}: the kernel died; is there enough memory?") from None
+
+
+def assigned(code: str, values: dict) -> str:
+    """Code whose assignments to the names in `values` assign those values.
+
+    >>> assigned('profile = "pilot"\\nlisten = False', {"listen": True})
+    'profile = "pilot"\\nlisten = True'
+    """
+    lines = code.splitlines()
+    for statement in reversed(ast.parse(code).body):
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) if name in values:
+                line = f"{name} = {PythonTranslator.translate(values[name])}"
+                lines[statement.lineno - 1 : statement.end_lineno] = [line]
+    return "\n".join(lines)
 
 
 @contextmanager
@@ -189,7 +209,7 @@ def _place(source: NotebookNode, code: str) -> str:
     for position, cell in enumerate(source.cells, 1):
         if cell.source == code:
             return f"cell {position} ({code.strip().splitlines()[0]})"
-    return "the injected parameters"
+    raise ValueError("code: expected that of a cell of the notebook")
 
 
 def main(argv: list[str] | None = None) -> None:

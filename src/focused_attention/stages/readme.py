@@ -12,7 +12,7 @@ import logging
 
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
-from focused_attention.paths import README, RESULTS
+from focused_attention.paths import MACHINES, README, RESULTS
 from focused_attention.results import read_csv, read_json, strongest, write_text
 
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
@@ -24,7 +24,10 @@ TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whol
 
 def results(profile: str) -> str:
     """All that stands between the markers."""
-    return f"{error_rates(profile)}\n\n{verdicts(strongest(profile))}"
+    rates, found = error_rates(profile), strongest(profile)
+    judged = read_json(RESULTS / found / "verdicts.json")
+    parts = (rates, verdicts(found, judged), made_of(judged), machines(profile))
+    return "\n\n".join(filter(None, parts))
 
 
 def error_rates(profile: str) -> str:
@@ -57,9 +60,8 @@ def error_rates(profile: str) -> str:
     )
 
 
-def verdicts(profile: str) -> str:
+def verdicts(profile: str, judged: dict) -> str:
     """The claims, how they were decided, and the line that says what is shown."""
-    judged = read_json(RESULTS / profile / "verdicts.json")
     claims = judged["claims"]
     lines = [
         _row(["", "the source says", "what was compared", "effect", "n × seeds", "verdict"]),
@@ -68,7 +70,8 @@ def verdicts(profile: str) -> str:
     for name, claim in claims.items():
         size = "–" if claim["n"] is None else f"{claim['n']} × {claim['seeds']}"
         said = [claim["claim"], claim["test"], _effect(claim), size]
-        lines.append(_row([name, *said, f"**{claim['verdict']}**"]))
+        mark = "†" if name in judged["of_one_machine"] else ""
+        lines.append(_row([name, *said, f"**{claim['verdict']}**{mark}"]))
     found = []
     for verdict in VERDICTS:
         if names := [name for name, claim in claims.items() if claim["verdict"] == verdict]:
@@ -81,7 +84,55 @@ def verdicts(profile: str) -> str:
             "word error rate in percent; C2: entropy / log n) with their "
             f"{100 * judged['confidence']:g} % intervals over utterances and seeds. "
             f"Profile `{profile}`, computed on: {judged['hardware']}. Undecided claims say in "
-            f"`results/{profile}/verdicts.json` what was missing.",
+            f"`results/{profile}/verdicts.json` what was missing. †: of one machine, see below.",
+        ]
+    )
+
+
+def made_of(judged: dict) -> str:
+    """What C3's F1 is made of, and what the run time of each hybrid is: empty if not measured."""
+    claims, said = judged["claims"], []
+    if parts := claims["C3"].get("parts"):
+        change = {name: _points(part) for name, part in parts.items()}
+        said.append(
+            f"C3 is a change of F1: the precision of what is written changes by "
+            f"{change['precision']} points, the share of the digits that is found by "
+            f"{change['recall']}."
+        )
+    for module, rows in claims["C0"]["lines"]["run_time"].items():
+        if rows:
+            ratios = [row["ratio"] for row in rows]
+            slower = [str(row["length"]) for row in rows if row["word"] == "slower"]
+            said.append(
+                f"The {module} hybrid takes {min(ratios):.2f} to {max(ratios):.2f} times as long "
+                f"as plain attention, shown to be slower at {len(slower)} of {len(rows)} lengths."
+            )
+    return " ".join(said)
+
+
+def machines(profile: str) -> str:
+    """What every machine that was tried made of the profile: empty if there is none."""
+    known = read_json(MACHINES)["machines"] if MACHINES.exists() else []
+    lines = [
+        _row(["processor", "minutes", "recalled by each seed (%)", "gate", "C2", "C3"]),
+        _row(["---", "---:", "---", "---", "---", "---"]),
+    ]
+    for machine in (machine for machine in known if machine["profile"] == profile):
+        recalled = ", ".join(f"{100 * share:.0f}" for share in machine["recalled"].values())
+        minutes = "–" if machine["minutes"] is None else f"{machine['minutes']:.0f}"
+        gate = "passed" if machine["gate"] else "missed"
+        told = [machine["verdicts"][name]["verdict"] for name in ("C2", "C3")]
+        if not machine["gate"]:
+            told[1] = "not compared"
+        lines.append(_row([machine["hardware"], minutes, recalled, gate, *told]))
+    if len(lines) == 2:
+        return ""
+    return "\n".join(
+        [
+            f"† Sums in floating point depend on the processor, and which seeds bind a value to "
+            f"its key depends on them. Profile `{profile}`, everything made anew on each:",
+            "",
+            *lines,
         ]
     )
 
@@ -112,6 +163,13 @@ def _effect(claim: dict) -> str:
     factor, places = (1, 3) if of == "entropy" else (100, 1)
     value, low, high = (f"{factor * claim[key]:.{places}f}" for key in ("effect", "low", "high"))
     sign = "" if of == "word" or value.startswith("-") else "+"
+    return f"{sign}{value} [{low}, {high}]".replace("-", "−")
+
+
+def _points(part: dict) -> str:
+    """A difference of rates in percentage points, with its interval."""
+    value, low, high = (f"{100 * part[key]:.1f}" for key in ("effect", "low", "high"))
+    sign = "" if value.startswith("-") else "+"
     return f"{sign}{value} [{low}, {high}]".replace("-", "−")
 
 

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from focused_attention import results
-from focused_attention.analysis.answers import Counts, digits, recalled, spotted
-from focused_attention.analysis.interventions import temperature
-from focused_attention.errors import run
-from focused_attention.paths import RESULTS
-from focused_attention.tasks import Batch, Utterance, bucketed
+from focused_attention.analysis.answers import recalled, spotted
+from focused_attention.analysis.counts import Counts, digits
+from focused_attention.analysis.interventions import refusal, temperature
+from focused_attention.errors import UserError, run
+from focused_attention.paths import PARAMS, RESULTS
+from focused_attention.tasks import Batch, Utterance
 from focused_attention.training import device, seeking
 from focused_attention.training.session import Session
 
@@ -29,6 +30,12 @@ def main(argv: list[str] | None = None) -> None:
     work, haystacks = seeking.begin(__doc__, argv)
     model, params = work.trained(), work.params.sweep
     longest, heated = max(params.words), work.arm["arm"] in params.encoder
+    for slot, named in (("cross", "seek.arms"), *([("encoder", "sweep.encoder")] * heated)):
+        if why := refusal(temperature(model, 0.5, slot)):
+            raise UserError(
+                f"{work.arm['arm']}: stage sweep cannot heat its {slot} attention: {why}; take the "
+                f"arm off {named} in {PARAMS}"
+            )
     plan = [("test", "own", "recall", params.pairs, hay, heated) for hay in params.words]
     plan += [("test", "own", "spot", params.digits, hay, heated) for hay in params.prompts]
     plan += [
@@ -75,8 +82,7 @@ def swept(
         cell = found.setdefault((slot, value), {})
         cell |= {places[id(u)]: c for u, c in zip(batch.utterances, counts, strict=True)}
 
-    for group in bucketed(utterances, params.batch_seconds / composer.frame):
-        batch = composer.batch(group).to(work.hardware)
+    for batch in work.batches(utterances, params.batch_seconds):
         with device.autocast(work.hardware):
             plain, mask, *_ = model.encoder(batch.features, batch.frames)
             for value in params.temperatures:

@@ -4,15 +4,13 @@ The resolved arm is what a train stage depends on. A new mechanism file, or a ch
 arm's mechanism, leaves it as it was, so that nothing else is trained again.
 """
 
-import ast
 import dataclasses
-import hashlib
 from pathlib import Path
 
-from focused_attention import attention, models
+from focused_attention import attention, models, sources
 from focused_attention.errors import UserError
 from focused_attention.models import Slot, SpeechModel
-from focused_attention.params import Params
+from focused_attention.params import Params, Train
 from focused_attention.paths import PARAMS
 from focused_attention.store import FeatureStore
 
@@ -29,7 +27,7 @@ def resolve(params: Params, name: str) -> dict:
         config = models.MODELS[arm.model][0] if arm.model in models.MODELS else None
         if config is None:
             raise ValueError(f"model: unknown {arm.model!r}; choose {', '.join(models.MODELS)}")
-        slots, sources = {}, {}
+        slots, used = {}, {}
         for field in dataclasses.fields(config):
             if field.name not in SLOTS:
                 continue
@@ -41,7 +39,7 @@ def resolve(params: Params, name: str) -> dict:
                 )
             settings = dataclasses.asdict(mechanism(**slot.settings))
             slots[field.name] = {"mechanism": slot.mechanism, **settings}
-            sources |= files(attention.names()[slot.mechanism])
+            used |= files(attention.names()[slot.mechanism])
         if extra := [s for s in SLOTS if getattr(arm, s) and s not in slots]:
             raise ValueError(f"{extra[0]}: {arm.model} has no such slot")
     except ValueError as error:
@@ -59,7 +57,6 @@ def resolve(params: Params, name: str) -> dict:
         "n_text_head": arm.heads,
         "n_text_layer": shape.decoder_layers,
         "conv_strides": list(shape.conv_strides),
-        "ctc": params.train.ctc > 0,
     }
     return {
         "arm": name,
@@ -67,26 +64,28 @@ def resolve(params: Params, name: str) -> dict:
         "heads": arm.heads,
         "sizes": sizes | focus,
         "slots": slots,
-        "sources": sources,
+        "sources": used,
     }
 
 
-def files(path: Path) -> dict[str, str]:
+def of_study(arm: dict, training: Train) -> dict:
+    """A resolved arm as a study trains it: with a CTC head if that study's loss has CTC in it."""
+    return arm | {"sizes": arm["sizes"] | {"ctc": training.ctc > 0}}
+
+
+def files(path: Path, package: Path = sources.PACKAGE) -> dict[str, str]:
     """SHA-256 of a mechanism's file and of those in `attention` that it imports, all the way."""
+    folder = package / attention.FOLDER.name
     found: dict[str, str] = {}
     waiting = [path]
     while waiting:
         path = waiting.pop()
-        name = path.relative_to(attention.FOLDER).as_posix()
-        if name in found:
+        name = path.relative_to(package).as_posix()
+        if name in found or folder not in path.parents or path.name == "__init__.py":
             continue
-        found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith(attention.__name__):
-                folder = attention.FOLDER.joinpath(*node.module.split(".")[2:])
-                modules = [folder, *(folder / alias.name for alias in node.names)]
-                waiting += [m.with_suffix(".py") for m in modules if m.with_suffix(".py").exists()]
-    return dict(sorted(found.items()))
+        found[name] = sources.digest(path)
+        waiting += sources.imports(path, package)
+    return {name.partition("/")[2]: found[name] for name in sorted(found)}
 
 
 def build_model(arm: dict, store: FeatureStore) -> SpeechModel:

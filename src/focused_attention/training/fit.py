@@ -1,7 +1,5 @@
 """Train the arm of a session and leave its weights, curves and provenance behind."""
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -21,8 +19,6 @@ def fit(
     probe: Probe | None = None,
 ) -> None:
     """Train on the batches of `plans`, and on the way measure the utterances of `dev`, by task."""
-    decisive = json.dumps(work.settings(), sort_keys=True)
-    fingerprint = hashlib.sha256(decisive.encode()).hexdigest()
     state = work.file(CHECKPOINTS, ".safetensors")
     label = f"{work.study} {work.run}"
     began = time.perf_counter()
@@ -34,7 +30,7 @@ def fit(
         dev=dev,
         hardware=work.hardware,
         path=state,
-        fingerprint=fingerprint,
+        fingerprint=work.fingerprint,
         log=work.file(LOGS, ".jsonl"),
         label=label,
         probe=probe,
@@ -46,12 +42,12 @@ def fit(
     results.write_csv(work.file(RESULTS, "-dev.csv"), history.dev)
     results.write_json(
         work.file(RESULTS, ".json"),
-        work.provenance("train")
+        work.provenance("train", work.study)
         | {
             "steps": work.training.steps,
             "parameters": sum(p.numel() for p in work.model.parameters()),
             "trained": history.trained,
-            "fingerprint": fingerprint,
+            "fingerprint": work.fingerprint,
         },
     )
     state.unlink(missing_ok=True)

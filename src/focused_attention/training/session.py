@@ -6,20 +6,23 @@ runs and results have that name.
 
 import argparse
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from focused_attention import sources
 from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
 from focused_attention.params import Params, Train, load
 from focused_attention.paths import FEATURES, RUNS
 from focused_attention.store import FeatureStore
-from focused_attention.tasks import Composer
+from focused_attention.tasks import Batch, Composer, Utterance, bucketed
 from focused_attention.training import checkpoint, device
-from focused_attention.training.arms import build_model, resolve
+from focused_attention.training.arms import build_model, of_study, resolve
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +31,7 @@ class Session:
 
     study: str  # section of params.yaml
     params: Params
-    arm: dict  # resolved
+    arm: dict  # resolved, as the study trains it
     seed: int
     composer: Composer
     hardware: torch.device
@@ -53,11 +56,31 @@ class Session:
         """Where the trained weights are."""
         return self.file(RUNS, ".safetensors")
 
-    def provenance(self, split: str) -> dict:
-        """What stands beside every number of this run."""
+    def batches(
+        self,
+        utterances: Sequence[Utterance],
+        batch_seconds: float,
+        hardware: torch.device | None = None,
+    ) -> Iterator[Batch]:
+        """The utterances in batches of at most `batch_seconds` of padded audio, longest first.
+
+        Each is rendered when it is asked for, and lies on the session's hardware, or another that a
+        model has been moved to.
+        """
+        for group in bucketed(utterances, batch_seconds / self.composer.frame):
+            yield self.composer.batch(group).to(hardware or self.hardware)
+
+    def revision(self, stage: str) -> str:
+        """Of the sources that decide what a stage makes of this arm, other mechanisms not."""
+        used = (f"attention/{name}" for name in self.arm["sources"])
+        return sources.revision([f"stages/{stage}.py", *used])
+
+    def provenance(self, split: str, stage: str) -> dict:
+        """What stands beside every number that a stage makes of this run."""
         return {
             "profile": self.params.profile,
             "hardware": device.describe(self.hardware, self.params.threads),
+            "revision": self.revision(stage),
             "arm": self.arm["arm"],
             "seed": self.seed,
             "split": split,
@@ -68,14 +91,22 @@ class Session:
         values = dataclasses.asdict(self.params)
         train = {k: v for k, v in values[self.study].items() if k not in ("arms", "seeds")}
         data = {name: values[name] for name in ("fetch", "prepare")}
-        haystack = {"haystack": values["haystack"]} if self.study == "seek" else {}
-        return haystack | {
+        more = {"haystack": values["haystack"]} if self.study == "seek" else {}
+        if (precision := device.precision(self.hardware)) != "float32":
+            more["precision"] = precision
+        return more | {
             "arm": self.arm,
             "seed": self.seed,
             "train": train,
             "tasks": values["tasks"],
             "features": data,
         }
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of `settings`."""
+        decisive = json.dumps(self.settings(), sort_keys=True)
+        return hashlib.sha256(decisive.encode()).hexdigest()
 
     def trained(self) -> SpeechModel:
         """The model with its trained weights, on the hardware, ready to be evaluated.
@@ -108,7 +139,7 @@ def begin(
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     params = load()
-    arm = resolve(params, args.arm)
+    arm = of_study(resolve(params, args.arm), getattr(params, study))
     store = FeatureStore.open(FEATURES)
     store = view(store) if view else store
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)

@@ -1,0 +1,29 @@
+"""The temperatures that heads have learned, as a tidy table."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+COLUMNS = ("arm", "seed", "slot", "layer", "head", "temperature", "slope")
+
+
+def temperatures(arm: str, seed: int, weights: Mapping[str, np.ndarray]) -> list[dict]:
+    """The temperatures that a run learned, exp(level) of every head, from its weights by name.
+
+    Empty where none are learned. `slope` is what the span adds to the level; 0 where it cannot.
+    """
+    rows = []
+    for name in sorted(weights):
+        part, _, index, attention, *_ = (*name.split("."), "", "", "")
+        if not name.endswith(".level"):
+            continue
+        slot = "cross" if attention == "cross_attn" else part
+        level = weights[name]
+        slope = weights.get(name.removesuffix("level") + "slope", np.zeros_like(level))
+        rows += [
+            {"arm": arm, "seed": seed, "slot": slot, "layer": int(index), "head": head}
+            | {"temperature": math.exp(level[head]), "slope": float(slope[head])}
+            for head in range(len(level))
+        ]
+    return rows

@@ -1,0 +1,58 @@
+"""Note what this machine made of the profile, beside what other machines made of it.
+
+    python -m focused_attention.stages.machine --minutes 31
+
+Sums in floating point depend on the processor, and which seeds learn to bind a value to its key
+depends on them. After `make reproduce`, this adds the machine's row to results/machines.json, or
+replaces it: what every seed of plain Echo recalls, whether the gate is passed, and every verdict.
+No stage of the pipeline: its results are those of the machine it runs on.
+"""
+
+import argparse
+import logging
+from statistics import fmean
+
+from focused_attention import results
+from focused_attention.analysis.evidence import PLAIN
+from focused_attention.analysis.findings import TRAINED
+from focused_attention.errors import run
+from focused_attention.params import load
+from focused_attention.paths import MACHINES, RESULTS
+
+
+def row(profile: str, minutes: float | None) -> dict:
+    """{profile, hardware, minutes, recalled, gate, verdicts} of the results in this clone."""
+    folder = RESULTS / profile
+    judged = results.read_json(folder / "verdicts.json")
+    recalled = {
+        run["seed"]: float(run["recall_first_word"] or 0)
+        for run in results.read_csv(folder / "findings" / "learning.csv")
+        if run["arm"] == PLAIN
+    }
+    return {
+        "profile": profile,
+        "hardware": judged["hardware"],
+        "minutes": minutes,
+        "recalled": recalled,
+        "gate": fmean(recalled.values()) >= TRAINED,
+        "verdicts": {
+            name: {key: claim[key] for key in ("verdict", "effect", "low", "high")}
+            for name, claim in judged["claims"].items()
+        },
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--minutes", type=float, help="what `make reproduce` took")
+    minutes = parser.parse_args(argv).minutes
+    ours = row(load().profile, minutes)
+    known = results.read_json(MACHINES)["machines"] if MACHINES.exists() else []
+    place = (ours["profile"], ours["hardware"])
+    others = [other for other in known if (other["profile"], other["hardware"]) != place]
+    results.write_json(MACHINES, {"machines": [*others, ours]})
+    logging.info("%s: %s", MACHINES, ours["hardware"])
+
+
+if __name__ == "__main__":
+    run(main)
