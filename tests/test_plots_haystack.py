@@ -247,9 +247,11 @@ def verdicts() -> dict:
     claims["C0"]["parts"] = [{"name": "learning", "verdict": "supported", "text": "They do."}]
     about = {"confidence": 0.99, "guards": ["C1", "C5"]}
     checks = {
-        name: about | {"test": f"check {name}", "holds": h, "equivalence": {"bound": b, "holds": e}}
+        name: about
+        | {"test": f"check {name}", "holds": h, "equivalence": {"bound": b, "outcome": e}}
         for name, h, b, e in (
-            ("hot", True, 0.02, True), ("exchanged", False, 0.02, False), ("entropy", None, 0, None)
+            ("hot", True, 0.02, "holds"), ("exchanged", False, 0.02, "waits"),
+            ("entropy", None, None, None),
         )
     }  # fmt: skip
     return {
@@ -670,7 +672,7 @@ def test_verdicts_are_words():
     rule = "with a bound of 2 points, the next plan's rule:"
     assert hot == f"- check hot: holds; guards C1, C5; {rule} holds (intervals of 99 %)"
     assert exchanged.startswith("- check exchanged: **fails**")
-    assert exchanged.endswith(f"{rule} **fails** (intervals of 99 %)")
+    assert exchanged.endswith(f"{rule} waits for more (intervals of 99 %)")
     assert entropy == "- check entropy: not measured; guards C1, C5"
     assert "In parts" not in plots.verdict(verdicts(), "C0")
     five = plots.verdict(verdicts(), "C5")

@@ -163,8 +163,12 @@ def test_shuffled_labels_are_told_apart_no_more_often_than_they_may_be(seeds, le
 
 def test_more_utterances_do_not_help_where_seeds_differ():
     assert to_halve(Difference(0, -1, 1, 1, 0.5), 100, 3) == {
+        "half_width": 1, "utterances": 400, "seeds": 12,
+    }  # fmt: skip
+    assert to_halve(Difference(0, -1, 1, 1, 0.0), 100, 3) == {
         "half_width": 1, "utterances": None, "seeds": 12,
     }  # fmt: skip
+    assert to_halve(Difference(0, -1, 1, 1, 0.175), 100, 3)["seeds"] == 33
     assert to_halve(Difference(0, -1, 1, 1, 1.0), 100, 3)["utterances"] == 400
     assert to_halve(Difference(0, -1, 1, 1, 0.875), 100, 3)["utterances"] == 700
 

@@ -16,6 +16,10 @@ CLAIM = {
     "p": None, "p_holm": None, "margin": 0.02, "n": None, "seeds": None, "unit": "accuracy",
     "reason": "This profile does not train echo.", "missing": None,
 }  # fmt: skip
+GUESSED = [
+    {"hay": 60, "guesser": name, "utterances": 128, "rate": rate}
+    for name, rate in (("any heard digit", 0.4), ("last heard digit", 0.45))
+]
 LINES = {
     "learn": {"arm": "echo", "effect": 0.03, "low": 0.02, "high": 0.04, "n": 300, "seeds": 3}
     | {"verdict": "supported"},
@@ -87,8 +91,16 @@ def write_findings(
                 "right_given_digit",
                 "beyond_any_digit",
                 "beyond_heard_digit",
+                "right_where_both",
+                "right_where_new",
             )
             for t in HEATS
+        ],
+        "guessers": GUESSED,
+        "places": [
+            {"arm": "echo", "hay": 60, "place": place}
+            | dict(zip(RATE[:5], (3, 40, 0.6, 0.5, 0.7), strict=True))
+            for place in (1, 2, 3)
         ],
         "spotting": [
             {"arm": arm, "hay": hay, "seconds": seconds, "temperature": t, "measure": measure}
@@ -134,16 +146,18 @@ def write_findings(
         claims[name] |= {"claim": claim.claim, "test": claim.test, "unit": claim.unit}
     part = {"at_one": 0.9, "effect": -0.05, "low": -0.07, "high": -0.03}
     if verdict is not None:
+        claims["C2"]["collapsed"] = {"near": 0, "far": 4, "heads": 48}
         claims["C3"]["parts"] = {name: part for name in ("precision", "recall", "f1", "written")}
     checks = {
-        name: {"test": check.test, "guards": list(check.guards), "confidence": 0.99}
+        name: {"test": check.test, "guards": list(check.guards)}
+        | {"confidence": check.bound and 0.99}
         | {"holds": True, "rate": 0.1, "difference": -0.1, "low": -0.2, "high": -0.1}
         | {"difference_low": -0.2, "difference_high": -0.1, "chance": 0.1}
-        | {"equivalence": {"bound": check.bound, "holds": True}}
+        | {"equivalence": {"bound": check.bound, "outcome": "holds"}}
         for name, check in instrument.CHECKS.items()
     }
     about = {"profile": folder.name, "hardware": hardware, "resamples": 2000, "confidence": 0.95}
-    about |= {"chance": chance.chance(3), "of_one_machine": ["C1", "C3", "C5"]}
+    about |= {"chance": chance.chance(3, 3, GUESSED), "of_one_machine": list(verdicts.CLAIMS)}
     write_json(
         folder / "verdicts.json", about | {"margin": 0.02, "claims": claims, "checks": checks}
     )

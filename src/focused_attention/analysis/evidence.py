@@ -22,6 +22,7 @@ class Evidence:
     pruned: Mapping[str, Mapping[Cell, Answers]]
     entropies: Mapping[str, Sequence[Rows]]  # of every seed
     guessed: Mapping[str, Sequence[Rows]]  # of every seed
+    asked: Rows  # asked.csv
     wer: Rows  # tables/wer.csv
     pairs: Rows  # tables/pairs.csv
     arms: Rows  # tables/arms.csv

@@ -32,26 +32,34 @@ BOUND = 0.02  # of an effect that does not matter, as the claims have it
 class Check(NamedTuple):
     test: str
     guards: tuple[str, ...]  # claims on which it has a bearing
-    bound: float  # what the next plan allows; 0: nothing
+    bound: float | None  # of an effect, in the next plan; None where equality is exact
     measure: Callable[[Evidence], dict]
 
 
 def check(evidence: Evidence) -> dict[str, dict]:
     """Every check: {name: {test, guards, confidence, holds, equivalence, ...}}.
 
-    `holds` is None where this profile does not measure it. `equivalence` is {bound, holds} of the
-    next plan, where the interval has to lie within the bound, or beyond it for what must change.
+    `holds` is None where this profile does not measure it, and `confidence` None where there is no
+    interval. `equivalence` is {bound, outcome} by the rule of the next plan: an effect that must
+    not be holds within the bound, fails beyond it, and else waits for more recordings or seeds; one
+    that must be, the other way round.
     """
     checks = {}
     for name, one in CHECKS.items():
-        about = {"test": one.test, "guards": list(one.guards), "confidence": CERTAIN}
+        certain = None if one.bound is None else CERTAIN
+        about = {"test": one.test, "guards": list(one.guards), "confidence": certain}
         try:
             found = one.measure(evidence)
-            within = found.pop("within", found["holds"])
+            outcome = found.pop("outcome", "holds" if found["holds"] else "fails")
         except NotComparedError as error:
-            found, within = {"holds": None, "reason": str(error)}, None
-        checks[name] = about | found | {"equivalence": {"bound": one.bound, "holds": within}}
+            found, outcome = {"holds": None, "reason": str(error)}, None
+        checks[name] = about | found | {"equivalence": {"bound": one.bound, "outcome": outcome}}
     return checks
+
+
+def outcome(within: bool, beyond: bool) -> str:
+    """Of an interval that lies within the bound, beyond it, or across."""
+    return "holds" if within else "fails" if beyond else "waits"
 
 
 def check_exchanged(evidence: Evidence) -> dict:
@@ -64,7 +72,10 @@ def check_exchanged(evidence: Evidence) -> dict:
     change = seeds_difference(sharp[:2], plain[:2], **options)
     return {
         "holds": low <= CHANCE <= high and change.low <= 0 <= change.high,
-        "within": high <= CHANCE + BOUND and change.low >= -BOUND and change.high <= BOUND,
+        "outcome": outcome(  # from above alone: of these answers not all are digits
+            within=high <= CHANCE + BOUND and change.low >= -BOUND and change.high <= BOUND,
+            beyond=low > CHANCE + BOUND or change.low > BOUND or change.high < -BOUND,
+        ),
         "rate": float(plain.above.mean()), "low": low, "high": high, "chance": CHANCE,
         "difference": change.estimate, "difference_low": change.low,
         "difference_high": change.high,
@@ -85,7 +96,8 @@ def check_hot(evidence: Evidence) -> dict:
     options = Options(evidence.params.collect.resamples, CERTAIN)
     change = seeds_difference(*sides, **options._asdict())
     return {
-        "holds": change.high < 0, "within": change.high < -BOUND,
+        "holds": change.high < 0,
+        "outcome": outcome(within=change.high < -BOUND, beyond=change.low > -BOUND),
         "difference": change.estimate, "low": change.low, "high": change.high,
     }  # fmt: skip
 
@@ -119,7 +131,7 @@ def check_entropy(evidence: Evidence) -> dict:
 
 
 RECALL = ("C1", "C4", "C5", "C6")  # claims on what is recalled
-HEATED = ("C1", "C3", "C5")  # claims in which temperature is turned at inference
+HEATED = ("C1", "C3", "C4", "C5")  # claims in which temperature is turned at inference
 CHECKS = {
     "exchanged": Check(
         f"answers compared with another utterance's fall to chance, and temperature {SHARP} "
@@ -131,7 +143,7 @@ CHECKS = {
         RECALL, BOUND, check_hot,
     ),
     "neutral": Check(
-        "at temperature 1 every slot gives the same answers", HEATED, 0.0, check_neutral
+        "at temperature 1 every slot gives the same answers", HEATED, None, check_neutral
     ),
-    "entropy": Check("entropy / log n lies between 0 and 1", ("C2",), 0.0, check_entropy),
+    "entropy": Check("entropy / log n lies between 0 and 1", ("C2",), None, check_entropy),
 }  # fmt: skip

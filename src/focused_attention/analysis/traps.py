@@ -81,7 +81,8 @@ def sdpa_ignores_the_temperature() -> Row:
     return {
         "says": f"in the later revision {LATER}: scores are divided by the temperature",
         "does": "by default SDPA is called, which never receives the temperature; queries and keys "
-        "of the global branch are scaled before, and SDPA scales them again",
+        "of the global branch are scaled before, and SDPA scales them again (two of its lines, "
+        "written again: the file itself uses NumPy without importing it)",
         "cost": f"no temperature has any effect, and the global branch runs at {effective:.2g} "
         "times the standard temperature",
         "numbers": {
@@ -217,6 +218,8 @@ def batch_is_coupled() -> Row:
             padded = (layer(x, mask) - layer(loud, mask))[0, :60]
         return float(neighbour.abs().max()), float(padded.abs().max())
 
+    with torch.no_grad():
+        size = float(published(x).square().mean().sqrt())
     drawn = change(lambda x, mask: published(x, mask=mask))
     with torch.no_grad():
         published.span_pred.linear.weight.mul_(AS_TRAINED)
@@ -225,10 +228,11 @@ def batch_is_coupled() -> Row:
     return {
         "says": "the span is predicted for every item",
         "does": "the mean over the batch is taken, and padding is never masked",
-        "cost": f"another item moves an output by {moved[0]:.2g}, padding by {moved[1]:.2g}, if "
-        f"the predictor's weights are multiplied by {AS_TRAINED}; as drawn, by {drawn[0]:.2g} and "
-        f"{drawn[1]:.2g}",
+        "cost": f"of outputs of size {size:.2g}, another item moves one by {drawn[0]:.2g}, padding "
+        f"by {drawn[1]:.2g}; if the predictor's weights are multiplied by {AS_TRAINED}, by "
+        f"{moved[0]:.2g} and {moved[1]:.2g}",
         "numbers": {
+            "output_root_mean_square": size,
             "weights_times": AS_TRAINED,
             "change_by_neighbour": moved[0],
             "change_by_padding": moved[1],
@@ -280,8 +284,9 @@ def defaults_contradict_the_text() -> Row:
         "does": f"`sharpen_longer` is {default} by default, the opposite of the text; "
         "`HybridAttention` never passes `temp_scale`, which stays "
         f"{module.temp_scale:g}; `win_size` is never read",
-        "cost": "whoever sets nothing runs what the text argues against, at temperatures in "
-        f"[{min(ends):.2f}, {max(ends):.2f}]; the output changes by {by_size:g} with `win_size`",
+        "cost": "whoever sets nothing gets the slope that the text argues against, at the sharper "
+        f"level that it argues for, temperatures in [{min(ends):.2f}, {max(ends):.2f}]; the output "
+        f"changes by {by_size:g} with `win_size`",
         "numbers": {
             "sharpen_longer_by_default": default,
             "temp_scale_by_default": module.temp_scale,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.analysis.chance import chance
+from focused_attention.analysis.chance import chance, guessers
 from focused_attention.analysis.evidence import (
     PLAIN,
     SHARP,
@@ -24,6 +24,7 @@ from focused_attention.analysis.findings import Answers, Cell, Options
 from focused_attention.analysis.heads import drawn_mean, heads
 from focused_attention.analysis.instrument import check
 from focused_attention.analysis.readers import readers
+from focused_attention.metrics.sharpness import COLLAPSED
 from focused_attention.metrics.statistics import (
     Difference,
     difference,
@@ -105,7 +106,8 @@ def collapsing(evidence: Evidence) -> Compared:
         drawn_mean(mean, error, evidence.options, seeds=seeds) for seeds in (True, False)
     )
     judged = difference(drawn, fixed, evidence.options.confidence)
-    return Compared(judged, utterances, len(mean))
+    counts = {name: int((of.each > COLLAPSED).sum()) for name, of in (("far", far), ("near", near))}
+    return Compared(judged, utterances, len(mean), {"collapsed": counts | {"heads": far.each.size}})
 
 
 def learnt(evidence: Evidence) -> Compared:
@@ -211,14 +213,14 @@ def decide(found: Difference, p_holm: float, margin: float = MARGIN) -> tuple[st
 def judge(evidence: Evidence) -> dict:
     """{resamples, confidence, margin, chance, family, claims, checks} of verdicts.json.
 
-    `of_one_machine` are the claims that wait for plain Echo to recall: which of its seeds do,
-    depends on how a processor rounds.
+    `of_one_machine` are the claims on models that seek: what a seed learns of that depends on how a
+    processor rounds.
 
     The family of p-values is always six: a comparison that was not made counts with 1, so that no
     profile is judged more mildly for training less. Where a check failed or arms other than the
     plain one miss the gate, `ungated` is how they compare as they are; it decides nothing.
     """
-    found, ungated, obstacles = {}, {}, {}
+    found, ungated, obstacles, sweep = {}, {}, {}, evidence.params.sweep
     checks = check(evidence)
     failed = [name for name, result in checks.items() if result["holds"] is False]
     for name, claim in CLAIMS.items():
@@ -251,8 +253,8 @@ def judge(evidence: Evidence) -> dict:
         claims[name] = stated
     return evidence.options._asdict() | {
         "margin": MARGIN,
-        "chance": chance(evidence.params.sweep.pairs),
-        "of_one_machine": [name for name, claim in CLAIMS.items() if PLAIN in claim.gate],
+        "chance": chance(sweep.pairs, sweep.digits, guessers(evidence.asked)),
+        "of_one_machine": list(CLAIMS),  # but not C0: the error rates of readers move little
         "family": {name: {"p": p[name], "p_holm": adjusted[name]} for name in CLAIMS},
         "claims": claims,
         "checks": checks,

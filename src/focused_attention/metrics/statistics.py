@@ -167,14 +167,19 @@ def difference(drawn: np.ndarray, fixed: np.ndarray, confidence: float) -> Diffe
 def to_halve(found: Difference, n: int, seeds: int) -> dict[str, float | int | None]:
     """What would halve an interval: {half_width, utterances, seeds}.
 
-    Variance falls with the number of what is sampled. `utterances` is None where the seeds' share
-    alone is a quarter of the variance or more: then `seeds` are needed, None otherwise.
+    Variance falls with the number of what is sampled, and a quarter of it has to be left. More
+    utterances alone do where the seeds' share is below a quarter, more seeds alone where the
+    utterances' is; else both are needed, four times as many. What need not grow is None.
     """
-    left = 0.25 - (1 - found.sampling)
+    of_utterances, of_seeds = found.sampling, 1 - found.sampling
     more = {"half_width": found.half_width, "utterances": None, "seeds": None}
-    if left > 0:
-        return more | {"utterances": math.ceil(round(n * found.sampling / left, 6))}
-    return more | {"seeds": 4 * seeds}
+    if of_seeds < 0.25:
+        times = of_utterances / (0.25 - of_seeds)
+        return more | {"utterances": math.ceil(round(n * times, 6))}
+    if of_utterances < 0.25:
+        times = of_seeds / (0.25 - of_utterances)
+        return more | {"seeds": math.ceil(round(seeds * times, 6))}
+    return more | {"utterances": 4 * n, "seeds": 4 * seeds}
 
 
 def holm(p: dict[str, float]) -> dict[str, float]:

@@ -28,8 +28,8 @@ def _paragraph(name: str, of: Mapping) -> str:
         lines += _parts(parts, of["unit"])
     if missing := of["missing"]:
         width = _amount(missing["half_width"], of["unit"])
-        what = "utterances" if missing.get("utterances") else "seeds"
-        more = f"{missing[what]} {what} would halve it"
+        what = [name for name in ("utterances", "seeds") if missing.get(name)]
+        more = f"{' and '.join(f'{missing[name]} {name}' for name in what)} would halve it"
         lines.append(f"The interval reaches {width} either way; {more}.")
     return "  \n".join(lines)
 
@@ -75,6 +75,7 @@ def checks(verdicts: Mapping) -> str:
     A check without a bound compares what has no interval.
     """
     says = {True: "holds", False: "**fails**", None: "not measured"}
+    outcomes = {"holds": "holds", "fails": "**fails**", "waits": "waits for more", None: says[None]}
     rows = []
     for check in verdicts["checks"].values():
         row = f"- {check['test']}: {says[check['holds']]}"
@@ -83,7 +84,8 @@ def checks(verdicts: Mapping) -> str:
         stricter = check["equivalence"]
         if stricter["bound"]:
             bound = f"{100 * stricter['bound']:g} points"
-            row += f"; with a bound of {bound}, the next plan's rule: {says[stricter['holds']]}"
+            row += f"; with a bound of {bound}, the next plan's rule: "
+            row += outcomes[stricter["outcome"]]
             row += f" (intervals of {100 * check['confidence']:g} %)"
         rows.append(row)
     return "\n".join(rows)

@@ -7,8 +7,9 @@ from itertools import chain
 from focused_attention import results
 from focused_attention.analysis import findings, heads, verdicts
 from focused_attention.analysis.by_seed import by_seed
+from focused_attention.analysis.chance import guessers
 from focused_attention.analysis.evidence import Evidence
-from focused_attention.analysis.guesses import guesses
+from focused_attention.analysis.guesses import by_place, guesses
 from focused_attention.analysis.spotting import spotting
 from focused_attention.errors import run
 from focused_attention.params import Params, load
@@ -40,6 +41,7 @@ def gather(params: Params) -> Evidence:
         },
         entropies={arm: read("entropy", arm) for arm in params.seek.arms},
         guessed={arm: read("guess", arm) for arm in params.prune.arms},
+        asked=results.read_csv(folder / "asked.csv"),
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
         arms=results.read_csv(folder / "tables" / "arms.csv"),
@@ -68,6 +70,10 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
         ],
         "spotting": list(evidence.spotted.values()),
         "guesses": [guesses(arm, runs, options) for arm, runs in evidence.guessed.items()],
+        "guessers": [guessers(evidence.asked)],
+        "places": [
+            by_place(arm, runs, evidence.asked, options) for arm, runs in evidence.guessed.items()
+        ],
         "by-seed": [by_seed(arm, evidence) for arm in swept],
     }
     joined = {name: list(chain.from_iterable(parts)) for name, parts in rows.items()}

@@ -21,9 +21,13 @@ from focused_attention.paths import MACHINES, RESULTS
 
 
 def row(profile: str, minutes: float | None) -> dict:
-    """{profile, hardware, minutes, recalled, gate, verdicts} of the results in this clone."""
+    """{profile, hardware, minutes, recalled, gate, wer, verdicts} of this clone's results."""
     folder = RESULTS / profile
     judged = results.read_json(folder / "verdicts.json")
+    wer: dict[str, dict[str, float]] = {}
+    for read in results.read_csv(folder / "tables" / "wer.csv"):
+        if read["decoding"] == "beam":  # of several languages, that over all comes first
+            wer.setdefault(read["task"], {}).setdefault(read["arm"], float(read["wer"]))
     recalled = {
         run["seed"]: float(run["recall_first_word"] or 0)
         for run in results.read_csv(folder / "findings" / "learning.csv")
@@ -35,6 +39,7 @@ def row(profile: str, minutes: float | None) -> dict:
         "minutes": minutes,
         "recalled": recalled,
         "gate": fmean(recalled.values()) >= TRAINED,
+        "wer": wer,
         "verdicts": {
             name: {key: claim[key] for key in ("verdict", "effect", "low", "high")}
             for name, claim in judged["claims"].items()

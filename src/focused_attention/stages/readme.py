@@ -84,7 +84,7 @@ def verdicts(profile: str, judged: dict) -> str:
             "word error rate in percent; C2: entropy / log n) with their "
             f"{100 * judged['confidence']:g} % intervals over utterances and seeds. "
             f"Profile `{profile}`, computed on: {judged['hardware']}. Undecided claims say in "
-            f"`results/{profile}/verdicts.json` what was missing. †: of one machine, see below.",
+            f"`results/{profile}/verdicts.json` why. †: of one machine, see below.",
         ]
     )
 
@@ -98,6 +98,11 @@ def made_of(judged: dict) -> str:
             f"C3 is a change of F1: the precision of what is written changes by "
             f"{change['precision']} points, the share of the digits that is found by "
             f"{change['recall']}."
+        )
+    if collapsed := claims["C2"].get("collapsed"):
+        said.append(
+            f"C2 is a rise of entropy: at temperature 1, {collapsed['far']} of "
+            f"{collapsed['heads']} heads are collapsed at the longest size."
         )
     for module, rows in claims["C0"]["lines"]["run_time"].items():
         if rows:
@@ -123,14 +128,14 @@ def machines(profile: str) -> str:
         gate = "passed" if machine["gate"] else "missed"
         told = [machine["verdicts"][name]["verdict"] for name in ("C2", "C3")]
         if not machine["gate"]:
-            told[1] = "not compared"
+            told[1] = "not judged"
         lines.append(_row([machine["hardware"], minutes, recalled, gate, *told]))
     if len(lines) == 2:
         return ""
     return "\n".join(
         [
-            f"† Sums in floating point depend on the processor, and which seeds bind a value to "
-            f"its key depends on them. Profile `{profile}`, everything made anew on each:",
+            f"† Which seeds bind a value to its key differs between processors, whose sums in "
+            f"floating point differ. Profile `{profile}`, everything made anew on each:",
             "",
             *lines,
         ]
