@@ -23,12 +23,13 @@ import whisper
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from focused_attention import audio, models
+from focused_attention import models
 from focused_attention.decoding import greedy
 from focused_attention.params import Train, load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
-from focused_attention.store import FeatureStore
+from focused_attention.speech import audio
+from focused_attention.speech.store import FeatureStore
 from focused_attention.tasks import Batch, Composer
 from focused_attention.training.arms import build_model, of_study, resolve
 from focused_attention.training.device import describe

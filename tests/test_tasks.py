@@ -155,7 +155,7 @@ def test_unknown_task_in_the_mixture_is_named(composer):
 def test_a_store_without_digits_says_what_to_add(tiny_store, composer):
     from dataclasses import replace
 
-    from focused_attention.store import FeatureStore
+    from focused_attention.speech.store import FeatureStore
     from focused_attention.tasks import Composer
 
     renamed = [replace(r, text="x") if r.text == "nine" else r for r in tiny_store.recordings]

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from focused_attention.errors import UserError
 from focused_attention.params import Haystack
-from focused_attention.store import FeatureStore
+from focused_attention.speech.store import FeatureStore
+from focused_attention.speech.tokens import Tokenizer
 from focused_attention.tasks import (
     DIGITS,
     Batch,
@@ -34,7 +35,6 @@ from focused_attention.tasks import (
     shuffled,
     split_of,
 )
-from focused_attention.tokens import Tokenizer
 
 TASKS = ("recall", "spot")
 TRIES = 1000  # to draw needles of a split

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from focused_attention.audio import log_mel, normalise
 from focused_attention.errors import UserError
 from focused_attention.params import Tasks
-from focused_attention.store import FeatureStore
+from focused_attention.speech.audio import log_mel, normalise
+from focused_attention.speech.store import FeatureStore
 
 COMPOSED = ("digits", "words")
 TASKS = (*COMPOSED, "transcribe", "translate")

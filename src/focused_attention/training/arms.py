@@ -12,7 +12,7 @@ from focused_attention.errors import UserError
 from focused_attention.models import Slot, SpeechModel
 from focused_attention.params import Params, Train
 from focused_attention.paths import PARAMS
-from focused_attention.store import FeatureStore
+from focused_attention.speech.store import FeatureStore
 
 SLOTS = ("focus", "encoder", "decoder", "cross")
 

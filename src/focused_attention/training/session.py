@@ -19,7 +19,7 @@ from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
 from focused_attention.params import Params, Train, load
 from focused_attention.paths import FEATURES, RUNS
-from focused_attention.store import FeatureStore
+from focused_attention.speech.store import FeatureStore
 from focused_attention.tasks import Batch, Composer, Utterance, bucketed
 from focused_attention.training import checkpoint, device
 from focused_attention.training.arms import build_model, of_study, resolve

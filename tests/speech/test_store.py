@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from focused_attention import store
 from focused_attention.errors import UserError
 from focused_attention.paths import FEATURES
-from focused_attention.store import FeatureStore, Meta, Recording
-from focused_attention.tokens import Tokenizer
+from focused_attention.speech import store
+from focused_attention.speech.store import FeatureStore, Meta, Recording
+from focused_attention.speech.tokens import Tokenizer
 
 META = Meta(sample_rate=16000, hop=320, n_mels=4, speeds=(1.0, 0.9))
 TOKENIZER = Tokenizer.train(["one two"], kind="chars", languages=["en"])
@@ -93,7 +93,7 @@ def test_needs_numpy_alone(folder):
         "for name in ('torch', 'av', 'scipy', 'tokenizers', 'yaml', 'whisper_normalizer'):\n"
         "    sys.modules[name] = None\n"
         "from pathlib import Path\n"
-        "from focused_attention.store import FeatureStore\n"
+        "from focused_attention.speech.store import FeatureStore\n"
         f"store = FeatureStore.open(Path({str(folder)!r}))\n"
         "assert store.features(2, 1).shape == (5, 4)"
     )

@@ -20,7 +20,7 @@ import numpy as np
 
 from focused_attention.errors import UserError
 from focused_attention.paths import FEATURES
-from focused_attention.tokens import Tokenizer
+from focused_attention.speech.tokens import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

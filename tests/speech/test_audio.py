@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focused_attention import audio
 from focused_attention.errors import UserError
+from focused_attention.speech import audio
 
 whisper_audio = pytest.importorskip("whisper.audio")
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focused_attention.errors import UserError
-from focused_attention.tokens import KINDS, MARK, Tokenizer, _learn_merges
+from focused_attention.speech.tokens import KINDS, MARK, Tokenizer, _learn_merges
 
 TEXTS = ["please enter your password", "please press one", "enter the password", "one two three"]
 WORDS = sorted({word for text in TEXTS for word in text.split()})
@@ -97,7 +97,7 @@ def test_saved_and_loaded_is_the_same(kind, tmp_path):
 
 def test_the_same_bytes_whatever_the_hash_seed():
     program = (
-        "from focused_attention.tokens import Tokenizer\n"
+        "from focused_attention.speech.tokens import Tokenizer\n"
         f"t = Tokenizer.train({TEXTS!r} * 3, kind='bpe', size=50, languages=['en', 'nl'])\n"
         "import sys; sys.stdout.write(repr((t.pieces, t.merges, t.specials)))"
     )
@@ -122,7 +122,7 @@ def test_loading_and_decoding_need_no_package(tmp_path):
     program = (
         "import sys; sys.modules['tokenizers'] = None\n"
         "from pathlib import Path\n"
-        "from focused_attention.tokens import Tokenizer\n"
+        "from focused_attention.speech.tokens import Tokenizer\n"
         f"t = Tokenizer.load(Path({str(tmp_path / 't.json')!r}))\n"
         "assert t.decode(t.encode('please enter')) == 'please enter'"
     )
