@@ -30,7 +30,8 @@ from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
 from focused_attention.speech import audio
 from focused_attention.speech.store import FeatureStore
-from focused_attention.tasks import Batch, Composer
+from focused_attention.tasks.batches import Batch
+from focused_attention.tasks.compose import Composer
 from focused_attention.training.arms import build_model, of_study, resolve
 from focused_attention.training.device import describe
 from focused_attention.training.loop import losses, optimiser, train

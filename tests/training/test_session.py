@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from focused_attention.params import load
-from focused_attention.tasks import bucketed
+from focused_attention.tasks.batches import bucketed
 from focused_attention.training.arms import of_study, resolve
 from focused_attention.training.session import Session
 

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from focused_attention.analysis.counts import MOST, Counts
 from focused_attention.models import SpeechModel
-from focused_attention.tasks import Batch, Composer
+from focused_attention.tasks.batches import Batch
+from focused_attention.tasks.compose import Composer
 from focused_attention.training.loop import written
 
 

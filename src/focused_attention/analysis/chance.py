@@ -7,7 +7,7 @@ it may be the pair that was asked, and values of different pairs may be equal.
 
 from fractions import Fraction
 
-from focused_attention.tasks import DIGITS
+from focused_attention.tasks.utterances import DIGITS
 
 VALUES = len(DIGITS)
 

@@ -4,7 +4,7 @@ import torch
 
 from focused_attention.metrics.sharpness import normalised_entropy
 from focused_attention.models import SpeechModel
-from focused_attention.tasks import Batch
+from focused_attention.tasks.batches import Batch
 
 
 @torch.no_grad()

@@ -13,11 +13,11 @@ from focused_attention import results
 from focused_attention.analysis import learned
 from focused_attention.analysis.interventions import refusal, temperature
 from focused_attention.errors import run
-from focused_attention.haystack import HaystackComposer
 from focused_attention.metrics.alignment import Alignment
 from focused_attention.metrics.sharpness import Sharpness, mean_distance
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import Utterance
+from focused_attention.tasks.haystack import HaystackComposer
+from focused_attention.tasks.utterances import Utterance
 from focused_attention.training import device, seeking
 from focused_attention.training.session import Session
 

@@ -12,7 +12,7 @@ from focused_attention.analysis.answers import recalled
 from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import DIGITS
+from focused_attention.tasks.utterances import DIGITS
 from focused_attention.training import device, seeking
 
 

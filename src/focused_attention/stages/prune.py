@@ -11,7 +11,7 @@ from focused_attention.analysis.interventions import quantised, refusal, sparse,
 from focused_attention.errors import UserError, run
 from focused_attention.models import SpeechModel
 from focused_attention.paths import PARAMS, RESULTS
-from focused_attention.tasks import Utterance
+from focused_attention.tasks.utterances import Utterance
 from focused_attention.training import device, seeking
 from focused_attention.training.session import Session
 

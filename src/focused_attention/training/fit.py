@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from focused_attention import results
 from focused_attention.paths import CHECKPOINTS, LOGS, RESULTS
-from focused_attention.tasks import Utterance
+from focused_attention.tasks.utterances import Utterance
 from focused_attention.training import checkpoint
 from focused_attention.training.loop import Probe, train
 from focused_attention.training.session import Session

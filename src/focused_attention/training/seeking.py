@@ -1,6 +1,6 @@
 """The study `seek`: arms that find needles in haystacks of speech."""
 
-from focused_attention.haystack import HaystackComposer, closed
+from focused_attention.tasks.haystack import HaystackComposer, closed
 from focused_attention.training import session
 from focused_attention.training.session import Session
 

@@ -20,7 +20,9 @@ from focused_attention.models import SpeechModel
 from focused_attention.params import Params, Train, load
 from focused_attention.paths import FEATURES, RUNS
 from focused_attention.speech.store import FeatureStore
-from focused_attention.tasks import Batch, Composer, Utterance, bucketed
+from focused_attention.tasks.batches import Batch, bucketed
+from focused_attention.tasks.compose import Composer
+from focused_attention.tasks.utterances import Utterance
 from focused_attention.training import checkpoint, device
 from focused_attention.training.arms import build_model, of_study, resolve
 

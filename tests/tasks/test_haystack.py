@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from focused_attention.errors import UserError
-from focused_attention.haystack import KEYS, HaystackComposer, closed
 from focused_attention.params import Haystack
-from focused_attention.tasks import DIGITS, Composer, split_of
+from focused_attention.tasks.compose import Composer, split_of
+from focused_attention.tasks.haystack import KEYS, HaystackComposer, closed
+from focused_attention.tasks.utterances import DIGITS
 from tests.conftest import random_store
 
 OBJECTS = ("the key", "it now", "one", "the line", "again")

@@ -1,20 +1,8 @@
-"""The tasks: what is heard, what must be written, and where every word begins and ends.
-
-    digits      |four| gap |two|two| gap |seven|       "four two two seven"    1-5 recorded digits
-    words       |monday| gap |please| gap |pound|      "monday please pound"   one-word recordings
-    transcribe  |please enter your password|           the prompt as recorded, never composed
-    translate   |veuillez entrer ...|                  its English text
-
-`digits` and `words` are composed: real recordings of single words, joined in the log-mel domain on
-whole frames, so that the text and the first and last frame of every word are exact. A composition's
-split is a hash of its text: no string of words is in two splits. The recordings of single words are
-the lexicon of every split; they are never a `transcribe` utterance.
-"""
+"""Plans and renders utterances: real recordings of single words, joined on whole frames."""
 
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,72 +12,12 @@ from focused_attention.errors import UserError
 from focused_attention.params import Tasks
 from focused_attention.speech.audio import log_mel, normalise
 from focused_attention.speech.store import FeatureStore
+from focused_attention.tasks.batches import POOL, Batch, bucketed, shuffled
+from focused_attention.tasks.utterances import COMPOSED, DIGITS, TASKS, Utterance, Word
 
-COMPOSED = ("digits", "words")
-TASKS = (*COMPOSED, "transcribe", "translate")
-DIGITS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
 SILENCE = -10.0  # log10 mel power of digital silence, Whisper's floor
-POOL = 512  # utterances that are sorted by length together
 NOISE_SECONDS = 30  # of white noise to choose a beginning from
 LN10 = math.log(10.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of an utterance and its exact place: frames [start, end)."""
-
-    text: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """A plan of an utterance: which recordings, at which speed, with how much silence between."""
-
-    task: str
-    id: str
-    language: str
-    text: str
-    tokens: tuple[int, ...]
-    recordings: tuple[int, ...]  # indices in the store
-    gaps: tuple[int, ...]  # frames of silence before each recording and after the last
-    speed: int = 0  # index in the store's speeds
-    gain: float = 0.0  # dB
-    noise: float | None = None  # dB of signal-to-noise ratio
-    noise_offset: int = 0  # where in the noise recording, in frames
-    frames: int = 0  # length
-    query: tuple[int, ...] = ()  # what the decoder is told after the task
-    told: tuple[int, ...] = ()  # places in `tokens` of further questions, which are never asked for
-    heard: tuple[int, ...] | None = None  # tokens of all that is said, for CTC; None: `tokens`
-
-    @property
-    def prompt(self) -> str:
-        """The task as the decoder is told it: a composition is transcribed like a recording."""
-        return "transcribe" if self.task in COMPOSED else self.task
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Utterances padded to the longest.
-
-    features (B, n_mels, F) normalised log-mel; frames (B,) valid frames; tokens (B, L) prefix, text
-    and end of text, padded with it; targets (B, L) the next token at each position, -100 where none
-    is asked for; text (B, N) and text_lengths (B,) what is heard, for CTC.
-    """
-
-    features: Tensor
-    frames: Tensor
-    tokens: Tensor
-    targets: Tensor
-    text: Tensor
-    text_lengths: Tensor
-    utterances: list[Utterance]
-
-    def to(self, device: torch.device) -> "Batch":
-        tensors = (self.features, self.frames, self.tokens, self.targets, self.text)
-        moved = (t.to(device, non_blocking=True) for t in (*tensors, self.text_lengths))
-        return Batch(*moved, self.utterances)
 
 
 def split_of(text: str, dev: float, test: float) -> str:
@@ -301,19 +229,3 @@ class Composer:
             batches = bucketed(pool, budget)
             drawn += len(batches)
             yield from shuffled(batches, rng)
-
-
-def bucketed(utterances: Sequence[Utterance], budget: float) -> list[list[Utterance]]:
-    """Sort by length and cut into batches of at most `budget` padded frames each."""
-    ordered = sorted(utterances, key=lambda u: u.frames, reverse=True)
-    batches: list[list[Utterance]] = []
-    for u in ordered:
-        if batches and (len(batches[-1]) + 1) * batches[-1][0].frames <= budget:
-            batches[-1].append(u)
-        else:
-            batches.append([u])
-    return batches
-
-
-def shuffled(batches: list, rng: np.random.Generator) -> Iterator:
-    return (batches[i] for i in rng.permutation(len(batches)))

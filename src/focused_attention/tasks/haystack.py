@@ -26,19 +26,12 @@ from focused_attention.errors import UserError
 from focused_attention.params import Haystack
 from focused_attention.speech.store import FeatureStore
 from focused_attention.speech.tokens import Tokenizer
-from focused_attention.tasks import (
-    DIGITS,
-    Batch,
-    Composer,
-    Utterance,
-    bucketed,
-    shuffled,
-    split_of,
-)
+from focused_attention.tasks.batches import POOL, Batch, bucketed, shuffled
+from focused_attention.tasks.compose import Composer, split_of
+from focused_attention.tasks.utterances import DIGITS, Utterance
 
 TASKS = ("recall", "spot")
 TRIES = 1000  # to draw needles of a split
-POOL = 512  # utterances that are sorted by length together
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september",

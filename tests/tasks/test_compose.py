@@ -5,11 +5,12 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from focused_attention.errors import UserError
-from focused_attention.tasks import DIGITS, SILENCE, TASKS, bucketed, split_of
+from focused_attention.tasks.compose import SILENCE, split_of
+from focused_attention.tasks.utterances import DIGITS, TASKS
 
 
 def test_every_word_lies_where_it_is_said_to(composer):
@@ -94,19 +95,6 @@ def test_evaluation_is_always_the_same(composer):
     assert all(u.speed == 0 and u.gain == 0.0 and u.noise is None for u in first)
 
 
-@settings(max_examples=25, deadline=None)
-@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=60), budget=st.integers(90, 400))
-def test_buckets_hold_everything_once_within_the_budget(lengths, budget):
-    class Planned:
-        def __init__(self, frames):
-            self.frames = frames
-
-    planned = [Planned(n) for n in lengths]
-    batches = bucketed(planned, budget)
-    assert sorted(id(u) for b in batches for u in b) == sorted(id(u) for u in planned)
-    assert all(len(b) * max(u.frames for u in b) <= budget for b in batches)
-
-
 def test_training_plans_depend_on_the_seed_alone(composer):
     def first(seed):
         return list(islice(composer.training({"digits": 0.5, "words": 0.5}, 10.0, seed), 8))
@@ -156,7 +144,7 @@ def test_a_store_without_digits_says_what_to_add(tiny_store, composer):
     from dataclasses import replace
 
     from focused_attention.speech.store import FeatureStore
-    from focused_attention.tasks import Composer
+    from focused_attention.tasks.compose import Composer
 
     renamed = [replace(r, text="x") if r.text == "nine" else r for r in tiny_store.recordings]
     store = FeatureStore(tiny_store.meta, renamed, tiny_store._frames, tiny_store.tokenizer)
