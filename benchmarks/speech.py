@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from focused_attention import models
-from focused_attention.decoding import greedy
+from focused_attention.decoding.greedy import greedy
 from focused_attention.params import Train, load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json

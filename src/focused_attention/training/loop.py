@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from focused_attention import decoding
 from focused_attention.analysis import spans
+from focused_attention.decoding.transcribe import transcribe
 from focused_attention.errors import UserError
 from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.models import SpeechModel
@@ -231,7 +230,8 @@ def assess(
                 probed[name] += value * len(batch.utterances)
         asked = int((batch.targets != -100).sum())
         total, tokens = total + float(ce) * asked, tokens + asked
-        hypotheses = transcribe(model, composer, batch, hardware)
+        with device.autocast(hardware):
+            hypotheses = transcribe(model, composer, batch)
         counts += [
             word_errors(u.text, h) for u, h in zip(batch.utterances, hypotheses, strict=True)
         ]
@@ -245,45 +245,6 @@ def assess(
         "wer": error_rate(counts),
         "first_word": mean(first),
     } | {name: value / len(first) for name, value in probed.items()}
-
-
-def transcribe(
-    model: SpeechModel,
-    composer: Composer,
-    batch: Batch,
-    hardware: torch.device,
-    beam: int = 1,
-    max_tokens: int = 64,
-) -> list[str]:
-    """The texts a model hears in a batch, greedily or by beam search."""
-    with torch.inference_mode(), device.autocast(hardware):
-        audio, mask, *_ = model.encoder(batch.features, batch.frames)
-        return written(model, composer, batch.utterances, audio, mask, beam, max_tokens)
-
-
-def written(
-    model: SpeechModel,
-    composer: Composer,
-    utterances: list[Utterance],
-    audio: Tensor,  # (B, S, D), the encoder's output
-    mask: Tensor | None,  # (B, S)
-    beam: int = 1,
-    max_tokens: int = 64,
-) -> list[str]:
-    """What the decoder writes about each utterance, from its own prompt."""
-    tokenizer = composer.store.tokenizer
-    options = {"eot": tokenizer.eot, "max_tokens": max_tokens}
-    search = partial(decoding.beam, width=beam) if beam > 1 else decoding.greedy
-    prefixes = [composer.prefix(u) for u in utterances]
-    texts = [""] * len(prefixes)
-    for length in dict.fromkeys(map(len, prefixes)):  # prompts that are searched together
-        rows = [b for b, prefix in enumerate(prefixes) if len(prefix) == length]
-        prompts = torch.tensor([prefixes[b] for b in rows], device=audio.device)
-        visible = mask if mask is None else mask[rows]
-        found = search(model.decoder, audio[rows], visible, prompts, **options)
-        for b, hypothesis in zip(rows, found, strict=True):
-            texts[b] = tokenizer.decode(hypothesis.tokens)
-    return texts
 
 
 def progress(total: int, initial: int, label: str):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from focused_attention import models
-from focused_attention.decoding import beam, greedy
+from focused_attention.decoding.beam import beam
+from focused_attention.decoding.greedy import greedy
 
 EOT = 4
 PREFIX = [5, 6]

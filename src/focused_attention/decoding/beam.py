@@ -1,63 +1,12 @@
-"""Batched greedy and beam search over a model's decoder, on encoder output that was made once.
-
-Shape alphabet: N utterances, W beam width, P prefix tokens, S encoder positions, D width,
-V vocabulary.
-"""
+"""Batched beam search; shape alphabet as in hypotheses.py."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from focused_attention.decoding.hypotheses import Hypothesis, last_logits, start, until
 from focused_attention.models.skeleton import TextDecoder
-
-
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    tokens: tuple[int, ...]  # without the prefix and the end-of-text token
-    score: float  # mean log-probability of its tokens, end-of-text included
-
-
-@torch.inference_mode()
-def greedy(
-    decoder: TextDecoder,
-    audio: Tensor,
-    mask: Tensor | None,
-    prefix: Tensor | Sequence[int],
-    *,
-    eot: int,
-    max_tokens: int,
-    suppress: Sequence[int] = (),
-) -> list[Hypothesis]:
-    """The likeliest token at every step, for each utterance.
-
-    audio (N, S, D) and mask (N, S) are the encoder's; prefix (P,) or (N, P) starts every
-    hypothesis; `suppress` are tokens that are never chosen. Stops when all hypotheses have ended.
-    """
-    tokens = start(prefix, audio)
-    cache = decoder.new_cache()
-    scores = torch.zeros(len(audio), device=audio.device)
-    lengths = torch.zeros_like(scores)
-    ended = torch.zeros_like(scores, dtype=torch.bool)
-    chosen = []
-    for _ in range(max_tokens):
-        logits = last_logits(decoder, tokens, audio, mask, cache, suppress)
-        best, token = logits.log_softmax(dim=-1).max(dim=-1)  # (N,)
-        scores += best.masked_fill(ended, 0.0)
-        lengths += ~ended
-        token = token.masked_fill(ended, eot)
-        ended = ended | (token == eot)
-        chosen.append(token)
-        if ended.all():
-            break
-        tokens = token[:, None]
-    return [
-        Hypothesis(until(row, eot), score)
-        for row, score in zip(
-            torch.stack(chosen, dim=1).tolist(), (scores / lengths).tolist(), strict=True
-        )
-    ]
 
 
 @torch.inference_mode()
@@ -118,19 +67,3 @@ def beam(
         Hypothesis(until(row, eot), score)
         for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
     ]
-
-
-def start(prefix: Tensor | Sequence[int], audio: Tensor) -> Tensor:
-    """The prefix of every utterance: (N, P)."""
-    return torch.as_tensor(prefix, device=audio.device).expand(len(audio), -1)
-
-
-def last_logits(decoder, tokens, audio, mask, cache, suppress) -> Tensor:
-    """Logits of the next token, (N, V), with the suppressed ones at minus infinity."""
-    logits = decoder(tokens, audio, mask, cache=cache).logits[:, -1].float()
-    logits[:, list(suppress)] = -torch.inf
-    return logits
-
-
-def until(tokens: list[int], eot: int) -> tuple[int, ...]:
-    return tuple(tokens[: tokens.index(eot)] if eot in tokens else tokens)
