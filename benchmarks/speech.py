@@ -28,12 +28,12 @@ from focused_attention.decoding.greedy import greedy
 from focused_attention.params import Train, load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
+from focused_attention.runs.arm import build_model, of_study, resolve
+from focused_attention.runs.device import describe
 from focused_attention.speech import audio
 from focused_attention.speech.store import FeatureStore
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
-from focused_attention.training.arms import build_model, of_study, resolve
-from focused_attention.training.device import describe
 from focused_attention.training.loop import losses, optimiser, train
 
 THREADS = 2

@@ -50,7 +50,7 @@ def test_the_revision_does_not_depend_on_the_place(copy):
 @pytest.mark.parametrize(
     "name",
     [
-        "training/loop.py", "training/session.py", "tasks/compose.py", "models/skeleton.py",
+        "training/loop.py", "runs/session.py", "tasks/compose.py", "models/skeleton.py",
         "attention/base.py", "attention/softmax/rotary.py", "stages/train.py", "results.py",
     ],
 )  # fmt: skip

@@ -16,10 +16,10 @@ from focused_attention.errors import run
 from focused_attention.metrics.alignment import Alignment
 from focused_attention.metrics.sharpness import Sharpness, mean_distance
 from focused_attention.paths import RESULTS
+from focused_attention.runs import device, seeking
+from focused_attention.runs.session import Session
 from focused_attention.tasks.haystack import HaystackComposer
 from focused_attention.tasks.utterances import Utterance
-from focused_attention.training import device, seeking
-from focused_attention.training.session import Session
 
 HEATED = ("encoder", "cross")  # together
 COLUMNS = (

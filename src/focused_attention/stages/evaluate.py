@@ -5,7 +5,7 @@ from focused_attention.decoding.transcribe import transcribe
 from focused_attention.errors import run
 from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.paths import RESULTS
-from focused_attention.training import device, session
+from focused_attention.runs import device, session
 
 
 def main(argv: list[str] | None = None) -> None:

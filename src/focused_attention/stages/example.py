@@ -17,10 +17,10 @@ from focused_attention.metrics.alignment import segment_mass
 from focused_attention.models import SpeechModel
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
+from focused_attention.runs import device, seeking
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
 from focused_attention.tasks.utterances import DIGITS, Utterance
-from focused_attention.training import device, seeking
 
 HEATS = (1.0, 0.71, 2.0)  # the first chooses the head
 

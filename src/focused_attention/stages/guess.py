@@ -12,8 +12,8 @@ from focused_attention.analysis.answers import recalled
 from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
 from focused_attention.paths import RESULTS
+from focused_attention.runs import device, seeking
 from focused_attention.tasks.utterances import DIGITS
-from focused_attention.training import device, seeking
 
 
 @torch.inference_mode()

@@ -11,9 +11,9 @@ from focused_attention.analysis.interventions import quantised, refusal, sparse,
 from focused_attention.errors import UserError, run
 from focused_attention.models import SpeechModel
 from focused_attention.paths import PARAMS, RESULTS
+from focused_attention.runs import device, seeking
+from focused_attention.runs.session import Session
 from focused_attention.tasks.utterances import Utterance
-from focused_attention.training import device, seeking
-from focused_attention.training.session import Session
 
 
 def main(argv: list[str] | None = None) -> None:

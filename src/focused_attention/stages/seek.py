@@ -2,8 +2,8 @@
 
 from focused_attention.analysis.entropies import mean_entropies
 from focused_attention.errors import run
+from focused_attention.runs import seeking
 from focused_attention.tasks.haystack import TASKS
-from focused_attention.training import seeking
 from focused_attention.training.fit import fit
 
 

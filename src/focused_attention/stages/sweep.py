@@ -19,10 +19,10 @@ from focused_attention.analysis.counts import Counts, digits
 from focused_attention.analysis.interventions import refusal, temperature
 from focused_attention.errors import UserError, run
 from focused_attention.paths import PARAMS, RESULTS
+from focused_attention.runs import device, seeking
+from focused_attention.runs.session import Session
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.utterances import Utterance
-from focused_attention.training import device, seeking
-from focused_attention.training.session import Session
 
 ANSWERS = {"recall": recalled, "spot": spotted}
 

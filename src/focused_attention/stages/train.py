@@ -1,7 +1,7 @@
 """Stage train: one arm with one seed learns to recognise speech; on a GPU where there is one."""
 
 from focused_attention.errors import run
-from focused_attention.training import session
+from focused_attention.runs import session
 from focused_attention.training.fit import fit
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from focused_attention import results
 from focused_attention.paths import CHECKPOINTS, LOGS, RESULTS
+from focused_attention.runs import weights
+from focused_attention.runs.session import Session
 from focused_attention.tasks.utterances import Utterance
-from focused_attention.training import checkpoint
 from focused_attention.training.loop import Probe, train
-from focused_attention.training.session import Session
 
 
 def fit(
@@ -36,8 +36,8 @@ def fit(
         probe=probe,
     )
     logging.info("%s: %.0f s", label, time.perf_counter() - began)
-    weights = {name: tensor.float() for name, tensor in work.model.state_dict().items()}
-    checkpoint.save(work.weights, weights)
+    trained = {name: tensor.float() for name, tensor in work.model.state_dict().items()}
+    weights.save(work.weights, trained)
     results.write_csv(work.file(RESULTS, ".csv"), history.steps)
     results.write_csv(work.file(RESULTS, "-dev.csv"), history.dev)
     results.write_json(

@@ -21,10 +21,11 @@ from focused_attention.errors import UserError
 from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.models import SpeechModel
 from focused_attention.params import Train
+from focused_attention.runs import device
 from focused_attention.tasks.batches import Batch, bucketed
 from focused_attention.tasks.compose import Composer
 from focused_attention.tasks.utterances import Utterance
-from focused_attention.training import device, state
+from focused_attention.training import state
 from focused_attention.training.data import prefetched
 
 Probe = Callable[[SpeechModel, Batch], dict[str, float]]  # measures a batch

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from focused_attention.models import SpeechModel
-from focused_attention.training import checkpoint
+from focused_attention.runs import weights
 
 
 def save(
@@ -24,7 +24,7 @@ def save(
         tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
     tensors["rng"] = torch.get_rng_state()
     metadata = {"fingerprint": fingerprint, "step": str(step), "history": json.dumps(history)}
-    checkpoint.save(path, tensors, metadata)
+    weights.save(path, tensors, metadata)
 
 
 def restore(
@@ -33,7 +33,7 @@ def restore(
     """Load the state at `path` if it belongs to this run; else None."""
     if not path.exists():
         return None
-    tensors, metadata = checkpoint.load(path)
+    tensors, metadata = weights.load(path)
     if metadata.get("fingerprint") != fingerprint:
         return None
     model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})

@@ -19,12 +19,12 @@ from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
 from focused_attention.params import Params, Train, load
 from focused_attention.paths import FEATURES, RUNS
+from focused_attention.runs import device, weights
+from focused_attention.runs.arm import build_model, of_study, resolve
 from focused_attention.speech.store import FeatureStore
 from focused_attention.tasks.batches import Batch, bucketed
 from focused_attention.tasks.compose import Composer
 from focused_attention.tasks.utterances import Utterance
-from focused_attention.training import checkpoint, device
-from focused_attention.training.arms import build_model, of_study, resolve
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +115,7 @@ class Session:
 
         Raises UserError for weights that are missing or of another arm.
         """
-        tensors, _ = checkpoint.load(self.weights)
+        tensors, _ = weights.load(self.weights)
         try:
             self.model.load_state_dict(tensors)
         except RuntimeError:

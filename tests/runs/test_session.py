@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from focused_attention.params import load
+from focused_attention.runs.arm import of_study, resolve
+from focused_attention.runs.session import Session
 from focused_attention.tasks.batches import bucketed
-from focused_attention.training.arms import of_study, resolve
-from focused_attention.training.session import Session
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from focused_attention.errors import UserError
-from focused_attention.training import checkpoint
+from focused_attention.runs import weights
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def tensors():
 
 def test_safetensors_reads_what_is_written(tmp_path, tensors):
     path = tmp_path / "folder" / "model.safetensors"
-    checkpoint.save(path, tensors, {"step": "7"})
+    weights.save(path, tensors, {"step": "7"})
     theirs = safetensors.torch.load_file(path)
     assert theirs.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -40,7 +40,7 @@ def test_reads_what_safetensors_writes(tmp_path, tensors):
     path = tmp_path / "model.safetensors"
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     safetensors.torch.save_file(contiguous, path, {"a": "b"})
-    ours, metadata = checkpoint.load(path)
+    ours, metadata = weights.load(path)
     assert metadata == {"a": "b"}
     for name, tensor in tensors.items():
         assert torch.equal(ours[name], tensor)
@@ -48,27 +48,27 @@ def test_reads_what_safetensors_writes(tmp_path, tensors):
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, tensors, monkeypatch):
     path = tmp_path / "model.safetensors"
-    checkpoint.save(path, {"a": torch.zeros(1)})
+    weights.save(path, {"a": torch.zeros(1)})
 
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"model\.safetensors: could not be .*No space left"):
-        checkpoint.save(path, tensors)
+        weights.save(path, tensors)
     assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
-    assert checkpoint.load(path)[0].keys() == {"a"}
+    assert weights.load(path)[0].keys() == {"a"}
 
 
 @pytest.mark.parametrize("keep", [4, 60, -3])
 def test_a_truncated_file_is_named(tmp_path, tensors, keep):
     path = tmp_path / "model.safetensors"
-    checkpoint.save(path, tensors)
+    weights.save(path, tensors)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match=r"model\.safetensors: not a complete"):
-        checkpoint.load(path)
+        weights.load(path)
 
 
 def test_a_missing_file_says_what_to_run(tmp_path):
     with pytest.raises(UserError, match="train this arm first"):
-        checkpoint.load(tmp_path / "none.safetensors")
+        weights.load(tmp_path / "none.safetensors")

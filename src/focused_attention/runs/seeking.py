@@ -1,8 +1,8 @@
 """The study `seek`: arms that find needles in haystacks of speech."""
 
+from focused_attention.runs import session
+from focused_attention.runs.session import Session
 from focused_attention.tasks.haystack import HaystackComposer, closed
-from focused_attention.training import session
-from focused_attention.training.session import Session
 
 
 def begin(description: str | None, argv: list[str] | None) -> tuple[Session, HaystackComposer]:

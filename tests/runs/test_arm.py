@@ -8,7 +8,7 @@ import pytest
 
 from focused_attention import attention, sources
 from focused_attention.params import load
-from focused_attention.training.arms import files, of_study, resolve
+from focused_attention.runs.arm import files, of_study, resolve
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 

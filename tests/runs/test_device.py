@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from focused_attention.training import device
+from focused_attention.runs import device
 
 CPUINFO = """processor\t: 0
 vendor_id\t: AuthenticAMD
