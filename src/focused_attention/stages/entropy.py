@@ -11,8 +11,9 @@ from torch import Tensor
 
 from focused_attention import results
 from focused_attention.analysis import learned
-from focused_attention.analysis.interventions import refusal, temperature
 from focused_attention.errors import run
+from focused_attention.inference import refusal
+from focused_attention.inference.temperature import temperature
 from focused_attention.metrics.alignment import Alignment
 from focused_attention.metrics.sharpness import Sharpness, mean_distance
 from focused_attention.paths import RESULTS

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from focused_attention import results
-from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
+from focused_attention.inference.temperature import temperature
 from focused_attention.metrics.alignment import segment_mass
 from focused_attention.models import SpeechModel
 from focused_attention.params import load

@@ -9,8 +9,8 @@ import torch
 
 from focused_attention import results
 from focused_attention.analysis.answers import recalled
-from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
+from focused_attention.inference.temperature import temperature
 from focused_attention.paths import RESULTS
 from focused_attention.runs import device, seeking
 from focused_attention.tasks.utterances import DIGITS

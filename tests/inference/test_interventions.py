@@ -6,14 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focused_attention import models
-from focused_attention.analysis.interventions import (
-    SLOTS,
-    attentions,
-    keep_largest,
-    quantised,
-    sparse,
-    temperature,
-)
+from focused_attention.inference import SLOTS, attentions
+from focused_attention.inference.int8 import quantised
+from focused_attention.inference.temperature import temperature
+from focused_attention.inference.topk import keep_largest, sparse
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
