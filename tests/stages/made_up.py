@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from focused_attention.analysis import chance, instrument, readers, verdicts
-from focused_attention.analysis.findings import COLUMNS, RATE
 from focused_attention.results import write_csv, write_json
+from focused_attention.verdicts import chance, instrument, readers
+from focused_attention.verdicts.claims import CLAIMS
+from focused_attention.verdicts.findings import COLUMNS, RATE
 
 SEEDS = (1, 2, 3)
 SECONDS = {"recall": {0: 5.6, 8: 13.2, 60: 61.0}, "spot": {0: 2.4, 12: 40.0}}
@@ -129,7 +130,7 @@ def write_findings(
         found["missing"] = {"half_width": 0.04, "utterances": 512, "seeds": None}
     worst = {"unit": "word error rate of the worst arm", "lines": LINES}
     claims = {"C0": CLAIM | found | worst | {"p": None, "p_holm": None}}
-    for name, claim in verdicts.CLAIMS.items():
+    for name, claim in CLAIMS.items():
         claims[name] = CLAIM | found
         claims[name] |= {"claim": claim.claim, "test": claim.test, "unit": claim.unit}
     part = {"at_one": 0.9, "effect": -0.05, "low": -0.07, "high": -0.03}

@@ -1,7 +1,7 @@
 """Stage seek: one arm with one seed learns to find needles in haystacks of speech."""
 
-from focused_attention.analysis.entropies import mean_entropies
 from focused_attention.errors import run
+from focused_attention.measures.entropies import mean_entropies
 from focused_attention.runs import seeking
 from focused_attention.tasks.haystack import TASKS
 from focused_attention.training.fit import fit

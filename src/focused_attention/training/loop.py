@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from focused_attention.analysis import spans
 from focused_attention.decoding.transcribe import transcribe
 from focused_attention.errors import UserError
-from focused_attention.metrics.error_rates import error_rate, word_errors
+from focused_attention.measures import spans
+from focused_attention.measures.error_rates import error_rate, word_errors
 from focused_attention.models import SpeechModel
 from focused_attention.params import Train
 from focused_attention.runs import device

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from focused_attention.metrics.sharpness import Moments, Normalised, normalise
+from focused_attention.measures.by_head import Moments
+from focused_attention.measures.sharpness import Normalised, normalise
 
 RETRIEVAL = 0.1  # retrieval score above which the paper calls a head a retrieval head
 
@@ -159,7 +160,7 @@ class Alignment:
         """One dict an utterance, head and metric, in the order given: {..., sum, rows}.
 
         The mean over a set of utterances is the ratio of their sums, so that whole utterances can
-        be resampled: `statistics.rate_interval(sum, rows)`.
+        be resampled: `verdicts.statistics.rate_interval(sum, rows)`.
         """
         if not self.sums:
             return []

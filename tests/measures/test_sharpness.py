@@ -13,8 +13,9 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from torch.testing import assert_close
 
-from focused_attention.metrics import sharpness as m
-from focused_attention.metrics.sharpness import Sharpness
+from focused_attention.measures import by_head
+from focused_attention.measures import sharpness as m
+from focused_attention.measures.by_head import Sharpness
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-12, "equal_nan": True}
 ROW_METRICS = {
@@ -258,7 +259,7 @@ def test_the_cut_into_batches_does_not_matter(sizes, causal, monkeypatch):
     whole = streamed(weights, valid, keys, [6], self_attention=True)
     parts = streamed(weights, valid, keys, sizes, self_attention=True)
     assert_same_table(parts.rows(), whole.rows())
-    monkeypatch.setattr(m, "CHUNK", 300)  # one utterance has 242 weights
+    monkeypatch.setattr(by_head, "CHUNK", 300)  # one utterance has 242 weights
     assert_same_table(streamed(weights, valid, keys, [6], self_attention=True).rows(), whole.rows())
 
 

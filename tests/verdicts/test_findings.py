@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from focused_attention.analysis import findings, heads, verdicts
-from focused_attention.analysis.by_seed import by_seed
-from focused_attention.analysis.chance import chance
-from focused_attention.analysis.evidence import Evidence
-from focused_attention.analysis.findings import Answers, Cell, Options
-from focused_attention.analysis.guesses import guesses
-from focused_attention.analysis.learned import temperatures
-from focused_attention.analysis.readers import READERS
-from focused_attention.analysis.spotting import spotting
 from focused_attention.errors import UserError
-from focused_attention.metrics.statistics import Difference
+from focused_attention.measures.learned import temperatures
 from focused_attention.params import load
+from focused_attention.verdicts import findings, heads, rules
+from focused_attention.verdicts.by_seed import by_seed
+from focused_attention.verdicts.chance import chance
+from focused_attention.verdicts.claims import CLAIMS
+from focused_attention.verdicts.evidence import Evidence
+from focused_attention.verdicts.findings import Answers, Cell, Options
+from focused_attention.verdicts.guesses import guesses
+from focused_attention.verdicts.readers import READERS
+from focused_attention.verdicts.spotting import spotting
+from focused_attention.verdicts.statistics import Difference
 
 ROOT = Path(__file__).parents[2]
 N = 256
@@ -159,7 +160,7 @@ def wer_rows(**changes):
 
 
 def claims(evidence):
-    return verdicts.judge(evidence)["claims"]
+    return rules.judge(evidence)["claims"]
 
 
 def verdict(evidence):
@@ -419,7 +420,7 @@ def test_without_temperature_one_nothing_can_be_compared():
 
 def test_planted_effects_are_supported(evidence):
     better = {"recall": rates(0.9)}
-    judged = verdicts.judge(
+    judged = rules.judge(
         evidence(
             recall=rates(0.7, t071=0.8), spot=rates(0.7, t071=0.8), pruned=rates(0.5, t071=0.7),
             far=0.7, **{"echo-cross-learned": better, "echo-cross-false": better},
@@ -427,7 +428,7 @@ def test_planted_effects_are_supported(evidence):
     )  # fmt: skip
     assert {c["verdict"] for c in judged["claims"].values()} == {"supported"}
     assert all(check["holds"] for check in judged["checks"].values())
-    for name in verdicts.CLAIMS:
+    for name in CLAIMS:
         claim = judged["claims"][name]
         assert claim["low"] > 0
         assert claim["p"] <= claim["p_holm"] < 0.05
@@ -497,7 +498,7 @@ def test_an_uncertain_effect_is_undecided_and_says_what_is_missing(evidence):
     ],
 )
 def test_the_rule_of_the_plan(low, estimate, high, p, expected):
-    verdict, reason = verdicts.decide(Difference(estimate, low, high, p, 1.0), p)
+    verdict, reason = rules.decide(Difference(estimate, low, high, p, 1.0), p)
     assert verdict == expected
     assert reason.endswith(".")
 
@@ -556,7 +557,7 @@ def test_too_few_seeds_decide_nothing(evidence):
     seek = dataclasses.replace(planted.params.seek, seeds=[4])
     one = dataclasses.replace(planted, params=dataclasses.replace(planted.params, seek=seek))
     found = claims(one)
-    assert [found[name]["effect"] for name in verdicts.CLAIMS] == [None] * 6
+    assert [found[name]["effect"] for name in CLAIMS] == [None] * 6
     assert found["C1"]["reason"] == "The plan asks for 3 seeds, this profile has 1."
 
 
@@ -572,7 +573,7 @@ def test_a_size_that_was_not_measured_leaves_its_claim_undecided(evidence):
 
 
 def test_six_comparisons_are_adjusted_for_even_if_fewer_are_made(evidence):
-    judged = verdicts.judge(evidence(arms=("echo",), recall=rates(0.7, t071=0.8)))
+    judged = rules.judge(evidence(arms=("echo",), recall=rates(0.7, t071=0.8)))
     assert judged["family"].keys() == {"C1", "C2", "C3", "C4", "C5", "C6"}
     assert judged["family"]["C1"]["p_holm"] == pytest.approx(6 * judged["family"]["C1"]["p"])
     assert judged["family"]["C4"] == {"p": 1, "p_holm": 1}
@@ -591,19 +592,19 @@ def test_nothing_is_judged_with_a_broken_instrument(evidence, broken):
     if broken == "neutral":
         encoder = longest._replace(slot="encoder")
         cells[encoder] = cells[encoder]._replace(above=1 - cells[encoder].above)
-    judged = verdicts.judge(planted)
+    judged = rules.judge(planted)
     failed = [name for name, check in judged["checks"].items() if check["holds"] is False]
     assert broken in failed
     assert judged["checks"][broken]["equivalence"]["holds"] is False
-    assert {judged["claims"][name]["verdict"] for name in verdicts.CLAIMS} == {"undecided"}
+    assert {judged["claims"][name]["verdict"] for name in CLAIMS} == {"undecided"}
     assert f"instrument failed: {', '.join(failed)}" in judged["claims"]["C1"]["reason"]
 
 
 def test_a_check_names_its_confidence_its_claims_and_its_bound(evidence):
-    judged = verdicts.judge(evidence())
+    judged = rules.judge(evidence())
     for name, check in judged["checks"].items():
         assert check["confidence"] == 0.99, name
-        assert set(check["guards"]) <= set(verdicts.CLAIMS), name
+        assert set(check["guards"]) <= set(CLAIMS), name
         assert check["equivalence"]["bound"] in (0.0, 0.02), name
     guarded = judged["checks"]["exchanged"]["guards"]
     assert "C1" in guarded
@@ -624,7 +625,7 @@ def test_a_change_that_is_small_and_certain_is_within_the_next_plans_bound(evide
     one = np.ones_like(plain)
     cells[longest] = Answers(plain, one, 5.0)
     cells[longest._replace(temperature=0.71)] = Answers(sharp, one, 5.0)
-    found = verdicts.judge(planted)["checks"]["exchanged"]
+    found = rules.judge(planted)["checks"]["exchanged"]
     assert 0 <= found["difference_low"] < found["difference_high"] < 0.04
     assert found["equivalence"]["holds"] is (found["difference_high"] <= 0.02)
 

@@ -4,7 +4,7 @@ what to the model; and what the hybrid costs, the published one and the correcte
 
 from collections.abc import Mapping
 
-from focused_attention.analysis.evidence import PLAIN, Evidence
+from focused_attention.verdicts.evidence import PLAIN, Evidence
 
 READERS = {PLAIN: 8, "echo-16": 16, "whisper": 16, "whisper-8": 8}  # and their heads
 MOST_WER = 0.05  # of a model that can learn

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from focused_attention.analysis.findings import Cell, Line, Options, Rows, rated
+from focused_attention.verdicts.findings import Cell, Line, Options, Rows, rated
 
 MEASURES = {  # numerators and denominators, of counts of digits (temperatures, seeds, utterances)
     "precision": lambda asked, written, right: (right, written),

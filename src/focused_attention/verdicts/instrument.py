@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.analysis.chance import any_digit
-from focused_attention.analysis.evidence import (
+from focused_attention.verdicts.chance import any_digit
+from focused_attention.verdicts.evidence import (
     PLAIN,
     SHARP,
     Evidence,
@@ -20,8 +20,8 @@ from focused_attention.analysis.evidence import (
     asked,
     longest,
 )
-from focused_attention.analysis.findings import Options
-from focused_attention.metrics.statistics import seeds_difference, seeds_interval
+from focused_attention.verdicts.findings import Options
+from focused_attention.verdicts.statistics import seeds_difference, seeds_interval
 
 HOT = 4.0
 CHANCE = float(any_digit())  # of another recording's value, whatever was heard in this one

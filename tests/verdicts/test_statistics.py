@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from focused_attention.metrics.statistics import (
+from focused_attention.verdicts.statistics import (
     Difference,
     bootstrap,
     difference_interval,

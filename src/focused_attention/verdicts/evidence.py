@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from focused_attention.analysis.findings import TRAINED, Answers, Cell, Options, Rows
 from focused_attention.params import Params
+from focused_attention.verdicts.findings import TRAINED, Answers, Cell, Options, Rows
 
 PLAIN = "echo"  # the arm that most of the plan speaks of
 SHARP = 0.71  # the temperature that it compares with 1

@@ -1,7 +1,7 @@
 """What sharpening changes, seed by seed: which of them a difference rests on.
 
 An average over seeds says nothing of how they agree, and its interval widens by too little where
-they are few (metrics.statistics). Intervals of one seed are over utterances alone.
+they are few (verdicts.statistics). Intervals of one seed are over utterances alone.
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from itertools import chain
 
 import numpy as np
 
-from focused_attention.analysis.evidence import SHARP, Evidence
-from focused_attention.analysis.findings import Line, lines, rated
+from focused_attention.verdicts.evidence import SHARP, Evidence
+from focused_attention.verdicts.findings import Line, lines, rated
 
 ALL, TRAINED = "all", "trained"  # rows over several seeds; trained: those that pass the gate alone
 

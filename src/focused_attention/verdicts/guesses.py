@@ -2,7 +2,7 @@
 
 A wrong digit may be a guess. If all that is not known is guessed, wrong digits stand for right ones
 by luck, in the odds of whoever guesses: Diamond & Evans (1973), The correction for guessing,
-https://doi.org/10.3102/00346543043002181. Which guesser (analysis.chance) cannot be told, for the
+https://doi.org/10.3102/00346543043002181. Which guesser (verdicts.chance) cannot be told, for the
 wrong digits themselves were not kept; so both corrections stand beside the share that needs none.
 """
 
@@ -12,9 +12,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from focused_attention.analysis.chance import any_digit, heard_digit
-from focused_attention.analysis.findings import Cell, Line, Options, Rows, rated
 from focused_attention.errors import UserError
+from focused_attention.verdicts.chance import any_digit, heard_digit
+from focused_attention.verdicts.findings import Cell, Line, Options, Rows, rated
 
 
 def guesses(arm: str, runs: Sequence[Rows], options: Options) -> list[dict]:
