@@ -25,6 +25,7 @@ from torch.testing import assert_close
 
 from focused_attention import models
 from focused_attention.decoding.greedy import greedy
+from focused_attention.measures.assessment import assess
 from focused_attention.params import Train, load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
@@ -34,7 +35,9 @@ from focused_attention.speech import audio
 from focused_attention.speech.store import FeatureStore
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
-from focused_attention.training.loop import losses, optimiser, train
+from focused_attention.training.loop import train
+from focused_attention.training.objective import losses
+from focused_attention.training.optimiser import optimiser
 
 THREADS = 2
 OUTPUT = RESULTS / "benchmark-speech.json"
@@ -305,6 +308,7 @@ def waiting(steps: int) -> dict:
             short,
             plans=composer.training(short.mixture, short.batch_seconds, seed=1),
             dev={},
+            assess=assess,
             hardware=torch.device("cpu"),
             path=Path(folder, "state.safetensors"),
             fingerprint="benchmark",

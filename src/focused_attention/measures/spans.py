@@ -1,12 +1,34 @@
 """What the focus of a model does while it trains: spans, temperatures, the predictor's gradient."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from focused_attention.attention import Mechanism
+
+
+@contextmanager
+def focus(model: nn.Module) -> Iterator[Callable[[], dict[str, float]]]:
+    """Watch the forward of a training step; what is yielded tells of it after backward.
+
+    It tells the mean span (encoder positions) and temperature, and the gradient norm of their
+    predictors: nothing where the model has no focused attention.
+    """
+    with watch(model) as heads:
+        yield lambda: summary(model, heads)
+
+
+def summary(model: nn.Module, heads: list[dict]) -> dict[str, float]:
+    """What `focus` tells of the rows of `watch`."""
+    if not heads:
+        return {}
+    means = {
+        name: sum(head[name] for head in heads) / len(heads) for name in ("span", "temperature")
+    }
+    return means | {"predictor_grad_norm": math.hypot(*predictor_gradient_norms(model).values())}
 
 
 @contextmanager
