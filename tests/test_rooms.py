@@ -1,6 +1,8 @@
 """The house: imports go one way, from room to room in their order; nothing is too long to read."""
 
 import ast
+import re
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,12 @@ def imported(file: str) -> list[str]:
 
 def test_every_file_is_in_a_room_or_in_the_hall():
     assert {room(file) for file in FILES} == HALL | set(ROOMS)
+
+
+def test_the_readme_lists_the_rooms_in_their_order():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `src/focused_attention/(\w+)/`", text, flags=re.MULTILINE)
+    assert tuple(listed) == ROOMS
 
 
 @pytest.mark.parametrize("name", ROOMS)
