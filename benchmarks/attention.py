@@ -31,7 +31,7 @@ from focused_attention.attention.focus import Focus, FocusConfig
 from focused_attention.attention.softmax.adaptive_span_published import slide_win, window_lengths
 from focused_attention.paths import RESULTS
 from focused_attention.results import write_json
-from focused_attention.training.device import describe
+from focused_attention.runs.device import describe
 
 THREADS = 2
 OUTPUT = RESULTS / "benchmark-attention.json"

@@ -23,16 +23,21 @@ import whisper
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from focused_attention import audio, models
-from focused_attention.decoding import greedy
+from focused_attention import models
+from focused_attention.decoding.greedy import greedy
+from focused_attention.measures.assessment import assess
 from focused_attention.params import Train, load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
-from focused_attention.store import FeatureStore
-from focused_attention.tasks import Batch, Composer
-from focused_attention.training.arms import build_model, of_study, resolve
-from focused_attention.training.device import describe
-from focused_attention.training.loop import losses, optimiser, train
+from focused_attention.runs.arm import build_model, of_study, resolve
+from focused_attention.runs.device import describe
+from focused_attention.speech import audio
+from focused_attention.speech.store import FeatureStore
+from focused_attention.tasks.batches import Batch
+from focused_attention.tasks.compose import Composer
+from focused_attention.training.loop import train
+from focused_attention.training.objective import losses
+from focused_attention.training.optimiser import optimiser
 
 THREADS = 2
 OUTPUT = RESULTS / "benchmark-speech.json"
@@ -303,6 +308,7 @@ def waiting(steps: int) -> dict:
             short,
             plans=composer.training(short.mixture, short.batch_seconds, seed=1),
             dev={},
+            assess=assess,
             hardware=torch.device("cpu"),
             path=Path(folder, "state.safetensors"),
             fingerprint="benchmark",

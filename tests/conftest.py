@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from focused_attention import store as stores
 from focused_attention.params import Tasks
-from focused_attention.store import FeatureStore, Meta, Recording
-from focused_attention.tasks import Composer
-from focused_attention.tokens import Tokenizer
+from focused_attention.speech import store as stores
+from focused_attention.speech.store import FeatureStore, Meta, Recording
+from focused_attention.speech.tokens import Tokenizer
+from focused_attention.tasks.compose import Composer
 
 # The same examples every time, and no failures of a busy machine's making.
 settings.register_profile("steady", deadline=None, derandomize=True)

@@ -9,7 +9,7 @@ import yaml
 from focused_attention import attention, params
 from focused_attention.errors import UserError
 from focused_attention.params import load, overlay
-from focused_attention.training.arms import resolve
+from focused_attention.runs.arm import resolve
 
 ROOT = Path(__file__).parents[1]
 

@@ -50,7 +50,7 @@ def test_the_revision_does_not_depend_on_the_place(copy):
 @pytest.mark.parametrize(
     "name",
     [
-        "training/loop.py", "training/session.py", "tasks.py", "models/skeleton.py",
+        "training/loop.py", "runs/session.py", "tasks/compose.py", "models/skeleton.py",
         "attention/base.py", "attention/softmax/rotary.py", "stages/train.py", "results.py",
     ],
 )  # fmt: skip
@@ -65,7 +65,7 @@ def test_a_byte_of_what_decides_changes_the_revision(copy, name):
     "name",
     [
         "attention/sparse/local.py", "attention/softmax/whisper.py", "plots/style.py",
-        "stages/seek.py", "analysis/verdicts.py", "paths.py",
+        "stages/seek.py", "verdicts/rules.py", "paths.py",
     ],
 )  # fmt: skip
 def test_what_decides_nothing_leaves_the_revision(copy, name):

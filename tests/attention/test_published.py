@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from focused_attention import attention
-from focused_attention.analysis import traps
 from focused_attention.attention import AdaptiveSpanAttention, HybridAttention
+from focused_attention.measures import traps
 from tests.reference import published
 from tests.reference.compare import assert_same
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from focused_attention.analysis import traps
+from focused_attention.measures import traps
 from tests.stages.made_up import write_findings
 
 ROOT = Path(__file__).parents[2]

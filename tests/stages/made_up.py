@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from focused_attention.analysis import chance, instrument, readers, verdicts
-from focused_attention.analysis.findings import COLUMNS, RATE
 from focused_attention.results import write_csv, write_json
+from focused_attention.verdicts import chance, instrument, readers
+from focused_attention.verdicts.claims import CLAIMS
+from focused_attention.verdicts.findings import COLUMNS, RATE
 
 SEEDS = (1, 2, 3)
 SECONDS = {"recall": {0: 5.6, 8: 13.2, 60: 61.0}, "spot": {0: 2.4, 12: 40.0}}
@@ -141,7 +142,7 @@ def write_findings(
         found["missing"] = {"half_width": 0.04, "utterances": 512, "seeds": None}
     worst = {"unit": "word error rate of the worst arm", "lines": LINES}
     claims = {"C0": CLAIM | found | worst | {"p": None, "p_holm": None}}
-    for name, claim in verdicts.CLAIMS.items():
+    for name, claim in CLAIMS.items():
         claims[name] = CLAIM | found
         claims[name] |= {"claim": claim.claim, "test": claim.test, "unit": claim.unit}
     part = {"at_one": 0.9, "effect": -0.05, "low": -0.07, "high": -0.03}
@@ -157,7 +158,7 @@ def write_findings(
         for name, check in instrument.CHECKS.items()
     }
     about = {"profile": folder.name, "hardware": hardware, "resamples": 2000, "confidence": 0.95}
-    about |= {"chance": chance.chance(3, 3, GUESSED), "of_one_machine": list(verdicts.CLAIMS)}
+    about |= {"chance": chance.chance(3, 3, GUESSED), "of_one_machine": list(CLAIMS)}
     write_json(
         folder / "verdicts.json", about | {"margin": 0.02, "claims": claims, "checks": checks}
     )

@@ -7,7 +7,7 @@ import pytest
 
 from focused_attention import results
 from focused_attention.stages import example, seek, sweep
-from focused_attention.tasks import DIGITS
+from focused_attention.tasks.utterances import DIGITS
 from tests.stages.tiny import prepared
 
 

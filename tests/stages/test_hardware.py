@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from focused_attention.models.skeleton import AudioEncoder
+from focused_attention.runs import device
+from focused_attention.runs.session import Session
 from focused_attention.stages import entropy, evaluate, example, guess, prune, seek, sweep, train
-from focused_attention.tasks import Batch
-from focused_attention.training import device
-from focused_attention.training.session import Session
+from focused_attention.tasks.batches import Batch
 from tests.stages.tiny import prepared
 
 STAGES = [evaluate, entropy, example, guess, prune, seek, sweep, train]

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from focused_attention import results
-from focused_attention.analysis.counts import scores
-from focused_attention.analysis.findings import COLUMNS
-from focused_attention.metrics.sharpness import Sharpness
-from focused_attention.stages import entropy, guess, judge, prune, seek, sweep
+from focused_attention.measures.by_head import Sharpness
+from focused_attention.measures.counts import scores
+from focused_attention.stages import asked, entropy, guess, judge, prune, seek, sweep
+from focused_attention.verdicts.findings import COLUMNS
 from tests.stages.tiny import prepared
 
 
@@ -23,6 +23,7 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         for stage in (seek, sweep, entropy, prune, guess):
             stage.main(["tiny", "--seed", "1"])
+        asked.main([])
         write_recognition(Path("results"))
         judge.main([])
     return folder
@@ -45,6 +46,25 @@ def write_recognition(folder):
 def rows(folder, name):
     with (folder / "results/tiny" / name).open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_what_is_asked_agrees_with_what_is_heard(folder):
+    """The value stands at its pair's place, and a row is the recording of the sweep's answer."""
+    table = rows(folder, "asked.csv")
+    swept = [row for row in rows(folder, "sweep/tiny-1.csv") if row["task"] == "recall"]
+    sizes = {row["hay"]: int(row["utterances"]) for row in swept}
+    for hay, n in sizes.items():
+        of = [row for row in table if row["hay"] == hay]
+        assert len(of) == n
+        for row in of:
+            assert len(row["heard"]) == int(row["pairs"])
+            assert row["heard"][int(row["place"]) - 1] == row["value"]
+    assert len({row["place"] for row in table}) > 1
+    best = [r for r in rows(folder, "findings/guessers.csv") if r["guesser"] == "last heard digit"]
+    for row in best:
+        of = [r for r in table if r["hay"] == row["hay"]]
+        last = sum(r["heard"][-1] == r["value"] for r in of) / len(of)
+        assert float(row["rate"]) == pytest.approx(last, rel=1e-5)
 
 
 def test_seek_leaves_weights_and_curves(folder):

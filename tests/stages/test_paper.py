@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from focused_attention.analysis.findings import TRAINED
 from focused_attention.errors import UserError
-from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
+from focused_attention.measures.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.results import write_csv
 from focused_attention.stages import machine, paper
+from focused_attention.verdicts.findings import TRAINED
 from tests.stages.made_up import SEEDS, write_findings
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import yaml
 
 from focused_attention.errors import UserError
 from focused_attention.params import Prepare
+from focused_attention.speech.store import FeatureStore
 from focused_attention.stages import prepare
-from focused_attention.store import FeatureStore
 
 PARAMS = Path("params.yaml").resolve()
 TEXTS = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from focused_attention.haystack import KEYS
 from focused_attention.params import overlay
-from focused_attention.tasks import DIGITS
+from focused_attention.tasks.haystack import KEYS
+from focused_attention.tasks.utterances import DIGITS
 from tests.conftest import random_store
 
 ROOT = Path(__file__).parents[2]

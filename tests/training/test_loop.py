@@ -10,8 +10,11 @@ import torch
 
 from focused_attention import models
 from focused_attention.errors import UserError
+from focused_attention.measures.assessment import assess
+from focused_attention.measures.spans import focus
 from focused_attention.params import Train
 from focused_attention.training import loop
+from focused_attention.training.objective import losses
 
 PARAMS = Train(
     arms=["whisper"], seeds=[1], steps=12, batch_seconds=6.0, mixture={"digits": 1.0}, curriculum=0,
@@ -33,9 +36,9 @@ def run(composer, folder, params=PARAMS, model=None, fingerprint="same"):
     model = model or tiny_model(composer)
     history = loop.train(
         model, composer, params, plans=composer.training(params.mixture, params.batch_seconds, 1),
-        dev={"digits": composer.evaluation("digits", "dev", 4)}, hardware=torch.device("cpu"),
-        path=folder / "state.safetensors", fingerprint=fingerprint, log=folder / "log.jsonl",
-        label="tiny",
+        dev={"digits": composer.evaluation("digits", "dev", 4)}, assess=assess,
+        watch=focus, hardware=torch.device("cpu"), path=folder / "state.safetensors",
+        fingerprint=fingerprint, log=folder / "log.jsonl", label="tiny",
     )  # fmt: skip
     return model, history
 
@@ -88,7 +91,7 @@ def test_the_loss_falls_and_the_step_log_has_the_timings(composer, tmp_path):
 def test_every_parameter_learns(composer):
     model = tiny_model(composer)
     batch = composer.batch(composer.evaluation("digits", "dev", 4))
-    loop.losses(model, batch, PARAMS)["loss"].backward()
+    losses(model, batch, PARAMS)["loss"].backward()
     still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []
 

@@ -23,6 +23,7 @@ from focused_attention.plots.replication import (
     replication_verdicts,
 )
 from focused_attention.plots.runtime import focus, growth, time_and_memory
+from focused_attention.plots.schedules import settings, temperature_arms, temperature_learned
 from focused_attention.plots.sparsity import sparsity_int8, sparsity_share, sparsity_topk
 from focused_attention.plots.style import (
     MECHANISMS,
@@ -36,11 +37,8 @@ from focused_attention.plots.style import (
     theme,
 )
 from focused_attention.plots.temperature import (
-    settings,
     temperature_accuracy,
-    temperature_arms,
     temperature_gain,
-    temperature_learned,
     temperature_optimum,
 )
 from focused_attention.plots.verdicts import checks, verdict

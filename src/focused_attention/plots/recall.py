@@ -151,15 +151,7 @@ def recall_length(
                 axes.set_visible(False)
                 continue
             arm = arms[place]
-            if arm != arms[0]:
-                first = of[of["arm"] == arms[0]].sort_values("seconds")
-                grey = {"color": GREY, "linewidth": 1.0, "label": f"{look[arms[0]].label}, again"}
-                axes.plot(first["seconds"], 100 * first["rate"], **grey)
-            face = {"markerfacecolor": HOLLOW} if arm in untrained else {}
-            style = {"color": look[arm].colour, "markersize": 3.5} | face
-            band(axes, of[of["arm"] == arm], "seconds", "rate", scale=100, **style)
-            if of[of["arm"] == arm].empty:
-                say(axes, "not measured")
+            beside_the_first(axes, of, arm, arms[0], look, hollow=arm in untrained)
             if task == "recall":
                 guessers(axes, chance)
             if task in trained:
@@ -180,6 +172,22 @@ def recall_length(
     dotted = Line2D([], [], color=BLACK, linestyle=":", linewidth=0.8)
     legend(fig, entries | {"end of training lengths": dotted})
     return fig
+
+
+def beside_the_first(
+    axes, of: pd.DataFrame, arm: str, first: str, look: dict[str, Style], hollow: bool
+) -> None:
+    """An arm's rates against length with their band, and those of the first arm in grey."""
+    if arm != first:
+        known = of[of["arm"] == first].sort_values("seconds")
+        grey = {"color": GREY, "linewidth": 1.0, "label": f"{look[first].label}, again"}
+        axes.plot(known["seconds"], 100 * known["rate"], **grey)
+    face = {"markerfacecolor": HOLLOW} if hollow else {}
+    style = {"color": look[arm].colour, "markersize": 3.5} | face
+    own = of[of["arm"] == arm]
+    band(axes, own, "seconds", "rate", scale=100, **style)
+    if own.empty:
+        say(axes, "not measured")
 
 
 def close_up(table: pd.DataFrame) -> float:

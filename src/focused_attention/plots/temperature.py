@@ -1,4 +1,4 @@
-"""Figures of notebook 05-sharpen-longer: which temperature finds most, and what schedules set.
+"""Figures of notebook 05-sharpen-longer: which temperature finds most.
 
 A temperature multiplies that of every head of a slot at inference; 1 leaves the model as trained.
 Rates are fractions in the tables, percent in the figures, and differences percentage points.
@@ -22,12 +22,10 @@ from focused_attention.plots.haystack import (
     bars,
     dodge,
     handles,
-    kind,
     legend,
     lengths,
     of_arm,
     present,
-    say,
     temperature_axis,
 )
 from focused_attention.plots.style import (
@@ -38,17 +36,11 @@ from focused_attention.plots.style import (
     ORANGE,
     PAGE,
     PURPLE,
-    SKY,
     VERMILLION,
     Style,
 )
 
 COLOURS = {"encoder": BLUE, "cross": VERMILLION, "both": PURPLE}
-SCHEDULES = {  # in their order, with the colours of arms named after them; the first has none
-    "": None, "off": BLACK, "sharpen longer": BLUE, "sharpen shorter": ORANGE, "learned": GREEN,
-    "learned span": PURPLE, "log length": SKY,
-}  # fmt: skip
-PLACES = ("", "focus", "local branch", "encoder", "cross")  # of focused attention, likewise
 EDGES = (0.25, 4.0)  # of the grid of temperatures, where there is none
 
 
@@ -179,118 +171,6 @@ def temperature_gain(optimum: pd.DataFrame, arm: str, margin: float) -> Figure:
     panels[0, 0].set_ylabel("gain (points)")
     ours = {f"less than {100 * margin:g} points": Patch(color=GREY, alpha=0.15, linewidth=0)}
     legend(fig, handles(*panels[0]) | ours)
-    return fig
-
-
-def settings(arms: dict[str, dict]) -> pd.DataFrame:
-    """What each arm's focused attention is, from its row of params.yaml.
-
-    `arms` maps names to those rows as dicts. Columns: arm, slot ("" without focused attention, else
-    one of `PLACES`), schedule ("" likewise), temp_scale, max_span and train_length (not a number
-    where not set).
-    """
-    numbers = ["temp_scale", "max_span", "train_length"]
-    rows = []
-    for arm, row in arms.items():
-        found = {"arm": arm, "slot": "", "schedule": ""}
-        for slot in ("focus", "encoder", "cross"):
-            of = row.get(slot) or {}
-            if of.get("mechanism") in ("focused", "hybrid"):
-                schedule = of.get("schedule", "published")
-                toggle = {True: "sharpen longer", False: "sharpen shorter"}
-                published = toggle[bool(of.get("sharpen_longer", False))]
-                name = published if schedule == "published" else schedule
-                place = "local branch" if of["mechanism"] == "hybrid" else slot
-                found |= {"slot": place, "schedule": name.replace("_", " ")}
-                found |= {key: of[key] for key in numbers if key in of}
-        rows.append(found)
-    table = pd.DataFrame(rows).reindex(columns=["arm", "slot", "schedule", *numbers])
-    return table.astype(dict.fromkeys(numbers, float))
-
-
-def temperature_arms(
-    accuracy: pd.DataFrame,
-    settings: pd.DataFrame,
-    look: dict[str, Style],
-    untrained: Collection[str] = (),
-) -> Figure:
-    """What every arm finds at its longest length as trained, grouped by slot, schedule and scale.
-
-    `accuracy` has the columns arm, task, slot, seconds, temperature, rate, low and high;
-    `settings` is that of `settings`. The dots of `untrained` arms are hollow.
-    """
-    accuracy = accuracy[(accuracy["temperature"] == 1) & accuracy["arm"].isin(look)]
-    accuracy = accuracy.drop_duplicates(["arm", "task", "seconds"])
-    tasks = present(accuracy, "task", SEARCHES)
-    about = settings[settings["arm"].isin(accuracy["arm"])]
-    about = about.assign(
-        place=about["slot"].map(PLACES.index),
-        turn=about["schedule"].map(list(SCHEDULES).index),
-    )
-    order = ["place", "max_span", "turn", "temp_scale"]
-    about = about.sort_values(order, kind="stable", na_position="first")
-    rows, names, colours, position = {}, {}, {}, 0.0
-    for _, group in about.groupby("place"):
-        for row in group.itertuples():
-            rows[row.arm], position = position, position + 1
-            colours[row.arm] = SCHEDULES[row.schedule] or look[row.arm].colour
-            scaled = row.schedule.startswith("sharpen") and not np.isnan(row.temp_scale)
-            scale = f", scale {row.temp_scale:g}" if scaled else ""
-            plain = look[row.arm].label
-            span = "" if np.isnan(row.max_span) else f", span {row.max_span:g}"
-            names[row.arm] = f"{row.slot}: {row.schedule}{scale}{span}" if row.schedule else plain
-        position += 0.5
-    fig, panels = plt.subplots(
-        1, len(tasks), figsize=(PAGE, 0.9 + 0.22 * max(1.0, position)), sharey=True, squeeze=False
-    )
-    for axes, task in zip(panels[0], tasks, strict=True):
-        part = accuracy[accuracy["task"] == task]
-        longest = part[part["seconds"] == part["seconds"].max()].set_index("arm")
-        for arm, place in rows.items():
-            if arm in longest.index:
-                rate, low, high = 100 * longest.loc[arm, ["rate", "low", "high"]].astype(float)
-                colour = colours[arm]
-                axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.55)
-                filling = HOLLOW if arm in untrained else colour
-                axes.plot(rate, place, "o", color=colour, markersize=5, markerfacecolor=filling)
-        length = "" if part.empty else f", {part['seconds'].max():.3g} s"
-        axes.set(title=f"{SEARCHES[task]}{length}", xlabel=f"{OUTCOMES[task]} at temperature 1")
-        axes.grid(axis="y", visible=False)
-    panels[0, 0].set_yticks(list(rows.values()), [names[arm] for arm in rows])
-    panels[0, 0].set_ylim(max(1.0, position) - 1, -0.75)
-    return fig
-
-
-def temperature_learned(temperatures: pd.DataFrame, look: dict[str, Style]) -> Figure:
-    """The temperature that every head has learned, against depth, a panel a slot.
-
-    `temperatures` has the columns arm, seed, slot, layer, head and temperature.
-    """
-    slots = list(dict.fromkeys(temperatures["slot"])) or ["cross"]
-    fig, panels = plt.subplots(1, len(slots), figsize=(PAGE, 2.4), sharey=True, squeeze=False)
-    for axes, slot in zip(panels[0], slots, strict=True):
-        part = temperatures[temperatures["slot"] == slot]
-        axes.set(title=SLOTS.get(slot, slot), xlabel="layer")
-        if part.empty:
-            say(axes, "no arm with\nlearned temperatures")
-            axes.set(xticks=[], yticks=[])
-            continue
-        arms = [arm for arm in look if arm in set(part["arm"])]
-        width = 0.8 / len(arms)
-        for place, arm in enumerate(arms):
-            of = part[part["arm"] == arm]
-            heads = of["head"] / max(1, of["head"].max()) - 0.5
-            x = of["layer"] + 1 + width * (place - (len(arms) - 1) / 2 + 0.7 * heads)
-            style = kind(look[arm]) | {"linestyle": ""}
-            axes.plot(x, of["temperature"], marker="o", markersize=3, alpha=0.7, **style)
-        axes.axhline(1, color=BLACK, linewidth=0.8, zorder=1)
-        axes.set_xticks(sorted({layer + 1 for layer in part["layer"]}))
-        axes.grid(axis="x", visible=False)
-        values = [0.5, 2.0, *temperatures["temperature"]]
-        temperature_axis(axes, "y", values)
-        axes.set_ylim(min(values) / 1.1, max(values) * 1.1)
-    panels[0, 0].set_ylabel("learned temperature")
-    legend(fig, handles(*panels[0]))
     return fig
 
 

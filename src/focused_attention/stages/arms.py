@@ -7,7 +7,7 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import load
 from focused_attention.paths import ARMS
-from focused_attention.training.arms import resolve
+from focused_attention.runs.arm import resolve
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,11 +9,12 @@ import argparse
 
 from focused_attention import results
 from focused_attention.errors import run
-from focused_attention.haystack import KEYS, HaystackComposer, closed
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
-from focused_attention.store import FeatureStore
-from focused_attention.tasks import DIGITS, Composer
+from focused_attention.speech.store import FeatureStore
+from focused_attention.tasks.compose import Composer
+from focused_attention.tasks.haystack import KEYS, HaystackComposer, closed
+from focused_attention.tasks.utterances import DIGITS
 
 NUMERALS = {
     name: str(value)

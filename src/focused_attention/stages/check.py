@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 
-from focused_attention.analysis.findings import TRAINED
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
+from focused_attention.verdicts.findings import TRAINED
 
 VERDICTS, LEARNING = "verdicts.json", "findings/learning.csv"
 MAY_DIFFER = ("hardware", "revision")

@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 from focused_attention import results
-from focused_attention.analysis import learned
-from focused_attention.analysis.interventions import refusal, temperature
 from focused_attention.errors import run
-from focused_attention.haystack import HaystackComposer
-from focused_attention.metrics.alignment import Alignment
-from focused_attention.metrics.sharpness import Sharpness, mean_distance
+from focused_attention.inference import refusal
+from focused_attention.inference.temperature import temperature
+from focused_attention.measures import learned
+from focused_attention.measures.alignment import Alignment
+from focused_attention.measures.by_head import Sharpness
+from focused_attention.measures.sharpness import mean_distance
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import Utterance
-from focused_attention.training import device, seeking
-from focused_attention.training.session import Session
+from focused_attention.runs import device, seeking
+from focused_attention.runs.session import Session
+from focused_attention.tasks.haystack import HaystackComposer
+from focused_attention.tasks.utterances import Utterance
 
 HEATED = ("encoder", "cross")  # together
 COLUMNS = (

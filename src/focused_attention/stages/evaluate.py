@@ -1,11 +1,11 @@
 """Stage evaluate: what one trained arm hears in the test utterances, greedily and by beam."""
 
 from focused_attention import results
+from focused_attention.decoding.transcribe import transcribe
 from focused_attention.errors import run
-from focused_attention.metrics.error_rates import error_rate, word_errors
+from focused_attention.measures.error_rates import error_rate, word_errors
 from focused_attention.paths import RESULTS
-from focused_attention.training import session
-from focused_attention.training.loop import transcribe
+from focused_attention.runs import device, session
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -15,9 +15,10 @@ def main(argv: list[str] | None = None) -> None:
     for task in work.params.train.mixture:
         utterances = composer.evaluation(task, "test", params.utterances.get(task))
         heard: dict[str, dict[str, str]] = {}
-        for decoder, beam in (("greedy", 1), ("beam", params.beam)):
+        for decoder, width in (("greedy", 1), ("beam", params.beam)):
             for batch in work.batches(utterances, params.batch_seconds):
-                texts = transcribe(model, composer, batch, work.hardware, beam, params.max_tokens)
+                with device.autocast(work.hardware):
+                    texts = transcribe(model, composer, batch, width, params.max_tokens)
                 for utterance, text in zip(batch.utterances, texts, strict=True):
                     heard.setdefault(utterance.id, {})[decoder] = text
         for u in utterances:

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from focused_attention import results
-from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
-from focused_attention.metrics.alignment import segment_mass
+from focused_attention.inference.temperature import temperature
+from focused_attention.measures.alignment import segment_mass
 from focused_attention.models import SpeechModel
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import DIGITS, Batch, Composer, Utterance
-from focused_attention.training import device, seeking
+from focused_attention.runs import device, seeking
+from focused_attention.tasks.batches import Batch
+from focused_attention.tasks.compose import Composer
+from focused_attention.tasks.utterances import DIGITS, Utterance
 
 HEATS = (1.0, 0.71, 2.0)  # the first chooses the head
 

@@ -8,12 +8,12 @@ back guesses with them. Asked of recall at its longest, in cross-attention.
 import torch
 
 from focused_attention import results
-from focused_attention.analysis.answers import recalled
-from focused_attention.analysis.interventions import temperature
 from focused_attention.errors import run
+from focused_attention.inference.temperature import temperature
+from focused_attention.measures.answers import recalled
 from focused_attention.paths import RESULTS
-from focused_attention.tasks import DIGITS
-from focused_attention.training import device, seeking
+from focused_attention.runs import device, seeking
+from focused_attention.tasks.utterances import DIGITS
 
 
 @torch.inference_mode()

@@ -5,15 +5,15 @@ import logging
 from itertools import chain
 
 from focused_attention import results
-from focused_attention.analysis import findings, heads, verdicts
-from focused_attention.analysis.by_seed import by_seed
-from focused_attention.analysis.chance import guessers
-from focused_attention.analysis.evidence import Evidence
-from focused_attention.analysis.guesses import by_place, guesses
-from focused_attention.analysis.spotting import spotting
 from focused_attention.errors import run
 from focused_attention.params import Params, load
 from focused_attention.paths import RESULTS
+from focused_attention.verdicts import findings, heads, rules
+from focused_attention.verdicts.by_seed import by_seed
+from focused_attention.verdicts.chance import guessers
+from focused_attention.verdicts.evidence import Evidence
+from focused_attention.verdicts.guesses import by_place, guesses
+from focused_attention.verdicts.spotting import spotting
 
 
 def gather(params: Params) -> Evidence:
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
         results.write_csv(folder / "findings" / f"{name}.csv", rows, findings.COLUMNS[name])
     first = f"{params.seek.arms[0]}-{params.seek.seeds[0]}"
     trained = results.read_json(folder / "seek" / f"{first}.json")
-    judged = verdicts.judge(evidence)
+    judged = rules.judge(evidence)
     about = {"profile": params.profile, "hardware": trained["hardware"]}
     results.write_json(folder / "verdicts.json", about | judged)
     for name, claim in judged["claims"].items():

@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from focused_attention import audio, corpora, store
+from focused_attention import corpora
 from focused_attention.corpora.manifest import SPLITS, Utterance, assign_splits, normalise
 from focused_attention.errors import UserError, run
 from focused_attention.params import Prepare, load
 from focused_attention.paths import DATA, FEATURES, RESULTS
 from focused_attention.results import write_json
-from focused_attention.store import Meta, Recording
-from focused_attention.tokens import Tokenizer
+from focused_attention.speech import audio, store
+from focused_attention.speech.store import Meta, Recording
+from focused_attention.speech.tokens import Tokenizer
 
 log = logging.getLogger(__name__)
 

@@ -6,14 +6,17 @@ At every temperature, so that temperatures can be compared at the same sparsity.
 import torch
 
 from focused_attention import results
-from focused_attention.analysis.answers import recalled
-from focused_attention.analysis.interventions import quantised, refusal, sparse, temperature
 from focused_attention.errors import UserError, run
+from focused_attention.inference import refusal
+from focused_attention.inference.int8 import quantised
+from focused_attention.inference.temperature import temperature
+from focused_attention.inference.topk import sparse
+from focused_attention.measures.answers import recalled
 from focused_attention.models import SpeechModel
 from focused_attention.paths import PARAMS, RESULTS
-from focused_attention.tasks import Utterance
-from focused_attention.training import device, seeking
-from focused_attention.training.session import Session
+from focused_attention.runs import device, seeking
+from focused_attention.runs.session import Session
+from focused_attention.tasks.utterances import Utterance
 
 
 def main(argv: list[str] | None = None) -> None:

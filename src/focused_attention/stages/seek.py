@@ -1,9 +1,13 @@
 """Stage seek: one arm with one seed learns to find needles in haystacks of speech."""
 
-from focused_attention.analysis.entropies import mean_entropies
+from functools import partial
+
 from focused_attention.errors import run
-from focused_attention.haystack import TASKS
-from focused_attention.training import seeking
+from focused_attention.measures.assessment import assess
+from focused_attention.measures.entropies import mean_entropies
+from focused_attention.measures.spans import focus
+from focused_attention.runs import seeking
+from focused_attention.tasks.haystack import TASKS
 from focused_attention.training.fit import fit
 
 
@@ -22,7 +26,8 @@ def main(argv: list[str] | None = None) -> None:
             for task in TASKS
             if task in params.mixture
         },
-        probe=mean_entropies,
+        assess=partial(assess, probe=mean_entropies),
+        watch=focus,
     )
 
 

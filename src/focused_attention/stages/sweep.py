@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from focused_attention import results
-from focused_attention.analysis.answers import recalled, spotted
-from focused_attention.analysis.counts import Counts, digits
-from focused_attention.analysis.interventions import refusal, temperature
 from focused_attention.errors import UserError, run
+from focused_attention.inference import refusal
+from focused_attention.inference.temperature import temperature
+from focused_attention.measures.answers import recalled, spotted
+from focused_attention.measures.counts import Counts, digits
 from focused_attention.paths import PARAMS, RESULTS
-from focused_attention.tasks import Batch, Utterance
-from focused_attention.training import device, seeking
-from focused_attention.training.session import Session
+from focused_attention.runs import device, seeking
+from focused_attention.runs.session import Session
+from focused_attention.tasks.batches import Batch
+from focused_attention.tasks.utterances import Utterance
 
 ANSWERS = {"recall": recalled, "spot": spotted}
 

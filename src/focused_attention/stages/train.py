@@ -1,7 +1,9 @@
 """Stage train: one arm with one seed learns to recognise speech; on a GPU where there is one."""
 
 from focused_attention.errors import run
-from focused_attention.training import session
+from focused_attention.measures.assessment import assess
+from focused_attention.measures.spans import focus
+from focused_attention.runs import session
 from focused_attention.training.fit import fit
 
 
@@ -12,6 +14,8 @@ def main(argv: list[str] | None = None) -> None:
         work,
         composer.training(params.mixture, params.batch_seconds, work.seed, params.curriculum),
         {task: composer.evaluation(task, "dev", params.dev_utterances) for task in params.mixture},
+        assess=assess,
+        watch=focus,
     )
 
 

@@ -1,1 +1,1 @@
-"""Training: one loop, its checkpoints, its data."""
+"""Training and nothing else: the objective, the loop, its state, its data."""

@@ -6,19 +6,24 @@ from collections.abc import Iterator
 
 from focused_attention import results
 from focused_attention.paths import CHECKPOINTS, LOGS, RESULTS
-from focused_attention.tasks import Utterance
-from focused_attention.training import checkpoint
-from focused_attention.training.loop import Probe, train
-from focused_attention.training.session import Session
+from focused_attention.runs import weights
+from focused_attention.runs.session import Session
+from focused_attention.tasks.utterances import Utterance
+from focused_attention.training.loop import Assess, Watch, train
 
 
 def fit(
     work: Session,
     plans: Iterator[list[Utterance]],
     dev: dict[str, list[Utterance]],
-    probe: Probe | None = None,
+    *,
+    assess: Assess,
+    watch: Watch,
 ) -> None:
-    """Train on the batches of `plans`, and on the way measure the utterances of `dev`, by task."""
+    """Train on the batches of `plans`, and on the way measure the utterances of `dev`, by task.
+
+    How they are measured is `assess`, and `watch` what is seen of the training steps themselves.
+    """
     state = work.file(CHECKPOINTS, ".safetensors")
     label = f"{work.study} {work.run}"
     began = time.perf_counter()
@@ -28,16 +33,17 @@ def fit(
         work.training,
         plans=plans,
         dev=dev,
+        assess=assess,
         hardware=work.hardware,
         path=state,
         fingerprint=work.fingerprint,
         log=work.file(LOGS, ".jsonl"),
         label=label,
-        probe=probe,
+        watch=watch,
     )
     logging.info("%s: %.0f s", label, time.perf_counter() - began)
-    weights = {name: tensor.float() for name, tensor in work.model.state_dict().items()}
-    checkpoint.save(work.weights, weights)
+    trained = {name: tensor.float() for name, tensor in work.model.state_dict().items()}
+    weights.save(work.weights, trained)
     results.write_csv(work.file(RESULTS, ".csv"), history.steps)
     results.write_csv(work.file(RESULTS, "-dev.csv"), history.dev)
     results.write_json(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from focused_attention.models import SpeechModel
-from focused_attention.training import checkpoint
+from focused_attention.runs import weights
 
 
 def save(
@@ -24,18 +24,21 @@ def save(
         tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
     tensors["rng"] = torch.get_rng_state()
     metadata = {"fingerprint": fingerprint, "step": str(step), "history": json.dumps(history)}
-    checkpoint.save(path, tensors, metadata)
+    weights.save(path, tensors, metadata)
 
 
 def restore(
     path: Path, fingerprint: str, model: SpeechModel, optim: torch.optim.AdamW
-) -> dict[str, str] | None:
-    """Load the state at `path` if it belongs to this run; else None."""
+) -> tuple[int, dict[str, list]]:
+    """Load the state at `path` if it belongs to this run: the step and the history it had come to.
+
+    Else the model and the optimiser stay as they are: step 0 and no history.
+    """
     if not path.exists():
-        return None
-    tensors, metadata = checkpoint.load(path)
+        return 0, {}
+    tensors, metadata = weights.load(path)
     if metadata.get("fingerprint") != fingerprint:
-        return None
+        return 0, {}
     model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -44,4 +47,4 @@ def restore(
             state.setdefault(int(index), {})[key] = tensor
     optim.load_state_dict({"state": state, "param_groups": optim.state_dict()["param_groups"]})
     torch.set_rng_state(tensors["rng"])
-    return metadata
+    return int(metadata["step"]), json.loads(metadata["history"])

@@ -1,1 +1,0 @@
-"""What is done to a trained model, or to a published one."""

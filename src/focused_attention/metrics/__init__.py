@@ -1,1 +1,0 @@
-"""What is measured on a model's output and its attention."""

@@ -1,0 +1,158 @@
+"""What every stage that runs a model begins with: its arm, the data, the hardware, the model.
+
+Arms are trained for a study: `train` is the recognition of speech, whose section of params.yaml,
+runs and results have that name.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from focused_attention import sources
+from focused_attention.errors import UserError
+from focused_attention.models import SpeechModel
+from focused_attention.params import Params, Train, load
+from focused_attention.paths import FEATURES, RUNS
+from focused_attention.runs import device, weights
+from focused_attention.runs.arm import build_model, of_study, resolve
+from focused_attention.speech.store import FeatureStore
+from focused_attention.tasks.batches import Batch, bucketed
+from focused_attention.tasks.compose import Composer
+from focused_attention.tasks.utterances import Utterance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """One arm with one seed in one study."""
+
+    study: str  # section of params.yaml
+    params: Params
+    arm: dict  # resolved, as the study trains it
+    seed: int
+    composer: Composer
+    hardware: torch.device
+    model: SpeechModel  # as initialised, on the CPU
+
+    @property
+    def run(self) -> str:
+        """The name of the run's files."""
+        return f"{self.arm['arm']}-{self.seed}"
+
+    @property
+    def training(self) -> Train:
+        """How the arms of the study are trained."""
+        return getattr(self.params, self.study)
+
+    def file(self, folder: Path, ending: str) -> Path:
+        """The run's file with this ending in `folder`, one of paths.py."""
+        return folder / self.params.profile / self.study / f"{self.run}{ending}"
+
+    @property
+    def weights(self) -> Path:
+        """Where the trained weights are."""
+        return self.file(RUNS, ".safetensors")
+
+    def batches(
+        self,
+        utterances: Sequence[Utterance],
+        batch_seconds: float,
+        hardware: torch.device | None = None,
+    ) -> Iterator[Batch]:
+        """The utterances in batches of at most `batch_seconds` of padded audio, longest first.
+
+        Each is rendered when it is asked for, and lies on the session's hardware, or another that a
+        model has been moved to.
+        """
+        for group in bucketed(utterances, batch_seconds / self.composer.frame):
+            yield self.composer.batch(group).to(hardware or self.hardware)
+
+    def revision(self, stage: str) -> str:
+        """Of the sources that decide what a stage makes of this arm, other mechanisms not."""
+        used = (f"attention/{name}" for name in self.arm["sources"])
+        return sources.revision([f"stages/{stage}.py", *used])
+
+    def provenance(self, split: str, stage: str) -> dict:
+        """What stands beside every number that a stage makes of this run."""
+        return {
+            "profile": self.params.profile,
+            "hardware": device.describe(self.hardware, self.params.threads),
+            "revision": self.revision(stage),
+            "arm": self.arm["arm"],
+            "seed": self.seed,
+            "split": split,
+        }
+
+    def settings(self) -> dict:
+        """Everything that decides the trained weights, as plain data."""
+        values = dataclasses.asdict(self.params)
+        train = {k: v for k, v in values[self.study].items() if k not in ("arms", "seeds")}
+        data = {name: values[name] for name in ("fetch", "prepare")}
+        more = {"haystack": values["haystack"]} if self.study == "seek" else {}
+        if (precision := device.precision(self.hardware)) != "float32":
+            more["precision"] = precision
+        return more | {
+            "arm": self.arm,
+            "seed": self.seed,
+            "train": train,
+            "tasks": values["tasks"],
+            "features": data,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of `settings`."""
+        decisive = json.dumps(self.settings(), sort_keys=True)
+        return hashlib.sha256(decisive.encode()).hexdigest()
+
+    def trained(self) -> SpeechModel:
+        """The model with its trained weights, on the hardware, ready to be evaluated.
+
+        Raises UserError for weights that are missing or of another arm.
+        """
+        tensors, _ = weights.load(self.weights)
+        try:
+            self.model.load_state_dict(tensors)
+        except RuntimeError:
+            raise UserError(
+                f"{self.weights}: does not fit arm {self.arm['arm']!r} of params.yaml; train the "
+                "arm again"
+            ) from None
+        return self.model.to(self.hardware).eval()
+
+
+def begin(
+    description: str | None,
+    argv: list[str] | None,
+    study: str = "train",
+    view: Callable[[FeatureStore], FeatureStore] | None = None,
+) -> Session:
+    """Open the session that a stage's command line `ARM [--seed N]` asks for.
+
+    A study may have its own `view` of the feature store.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("arm", help="a row of `arms:` in params.yaml")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args(argv)
+    params = load()
+    arm = of_study(resolve(params, args.arm), getattr(params, study))
+    store = FeatureStore.open(FEATURES)
+    store = view(store) if view else store
+    composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
+    hardware = device.prepare(params.threads)
+    torch.manual_seed(args.seed)
+    return Session(
+        study=study,
+        params=params,
+        arm=arm,
+        seed=args.seed,
+        composer=composer,
+        hardware=hardware,
+        model=build_model(arm, store),
+    )

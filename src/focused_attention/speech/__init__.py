@@ -1,0 +1,1 @@
+"""Recordings to features and tokens, and the store that keeps both."""

@@ -1,0 +1,1 @@
+"""Utterances whose words have exact boundaries, and the batches that they come in."""

@@ -1,0 +1,1 @@
+"""Tables in, judgements out; never a live model."""
