@@ -1,7 +1,7 @@
 """params.yaml as frozen dataclasses; a key that is not a field is an error.
 
 `python -m focused_attention.params smoke` writes the overrides of profiles/smoke.yaml into
-params.yaml; `git checkout params.yaml` goes back to the pilot.
+params.yaml, whose comments stay; `git checkout params.yaml` goes back to the pilot.
 """
 
 import argparse
@@ -16,6 +16,24 @@ import yaml
 
 from focused_attention.errors import UserError, run
 from focused_attention.paths import PARAMS, PROFILES
+
+BASE = "pilot"  # the profile that the others change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """What is trained: every arm with every seed."""
+
+    arms: list[str]
+    seeds: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runs:
+    train: Study
+    seek: Study
+    prune: list[str]  # arms whose small weights are dropped, and whose guesses are counted
+    encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +75,6 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
-    arms: list[str]
-    seeds: list[int]
     steps: int
     batch_seconds: float
     mixture: dict[str, float]
@@ -97,7 +113,6 @@ class Sweep:
     digits: int
     prompts: list[int]
     temperatures: list[float]
-    encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
     utterances: int  # of every size
     batch_seconds: float
 
@@ -114,7 +129,6 @@ class Entropy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prune:
-    arms: list[str]
     pairs: int
     words: dict[str, list[int]]  # of every slot that is pruned
     temperatures: list[float]
@@ -154,6 +168,7 @@ class Arm:
 class Params:
     profile: str
     threads: int
+    runs: Runs
     fetch: Fetch
     prepare: Prepare
     tasks: Tasks
@@ -179,12 +194,70 @@ class Params:
         return self.arms[name]
 
 
-def load(path: Path = PARAMS) -> Params:
-    """Read and check params.yaml. Raises UserError naming the file and the key."""
-    params = _build(Params, read(path), str(path), "")
-    for name in params.train.arms + params.seek.arms + params.prune.arms + params.sweep.encoder:
+def load(path: Path = PARAMS, profile: str | None = None) -> Params:
+    """Read and check params.yaml, with a `profile` written over it if one is named.
+
+    Raises UserError naming the file and the key.
+    """
+    content = read(path)
+    if profile and profile != content.get("profile"):
+        content = overlay(content, changes(profile, content.get("profile")))
+    params = built(content, str(path))
+    runs = params.runs
+    for name in runs.train.arms + runs.seek.arms + runs.prune + runs.encoder:
         params.arm(name)
     return params
+
+
+def changes(profile: str, base: str) -> dict:
+    """What a profile writes over the parameters of the profile `base`.
+
+    Raises UserError if there is no such profile, or if those are of a third one.
+    """
+    if base not in (BASE, profile):
+        raise UserError(
+            f"{PARAMS}: holds profile {base!r}, and {profile!r} says what it changes in {BASE!r}; "
+            f"run `git checkout {PARAMS}` first"
+        )
+    return read(PROFILES / f"{profile}.yaml")
+
+
+def built(content: dict, file: str) -> Params:
+    """The parameters in the content of a file. Raises UserError naming the file and the key."""
+    return _build(Params, content | {"arms": written_out(content.get("arms"), file)}, file, "")
+
+
+def written_out(arms: object, file: str) -> object:
+    """The rows of arms, those that are `like` another with what they take over from it.
+
+    A slot that names its mechanism is taken as it is; one that does not changes the other's
+    settings. Raises UserError for an arm that is like none or, in a circle, like itself.
+    """
+    if not isinstance(arms, dict):
+        return arms
+    if wrong := [name for name, row in arms.items() if not isinstance(row, dict)]:
+        raise UserError(f"{file}: arms.{wrong[0]}: expected a mapping, given {arms[wrong[0]]!r}")
+
+    def whole(name: str, *asking: str) -> dict:
+        row = dict(arms[name])
+        if "like" not in row:
+            return row
+        other = row.pop("like")
+        if other in (name, *asking):
+            circle = " is like ".join([*reversed(asking), name, other])
+            raise UserError(f"{file}: arms.{name}: {circle}; write one of them with a `model`")
+        if not isinstance(other, str) or other not in arms:
+            raise UserError(
+                f"{file}: arms.{name}: like: unknown arm {other!r}; choose one of "
+                + ", ".join(arms)
+            )
+        taken = whole(other, name, *asking)
+        for key, value in row.items():
+            settings = isinstance(value, dict) and "mechanism" not in value
+            taken[key] = taken.get(key, {}) | value if settings else value
+        return taken
+
+    return {name: whole(name) for name in arms}
 
 
 class Loader(yaml.SafeLoader):
@@ -252,13 +325,30 @@ def overlay(base: dict, over: dict) -> dict:
     return merged
 
 
+def write_over(base: dict, over: dict) -> None:
+    """`overlay` in place, so that what `base` keeps beside its values, comments, stays."""
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            write_over(base[key], value)
+        else:
+            base[key] = value
+
+
 def main(argv: list[str] | None = None) -> None:
+    from ruamel.yaml import YAML  # keeps comments; comes with DVC, and only this needs it
+
     parser = argparse.ArgumentParser(description="Write a profile's overrides into params.yaml.")
     parser.add_argument("profile", choices=sorted(p.stem for p in PROFILES.glob("*.yaml")))
     profile = parser.parse_args(argv).profile
-    merged = overlay(read(PARAMS), read(PROFILES / f"{profile}.yaml"))
-    _build(Params, merged, str(PROFILES / f"{profile}.yaml"), "")
-    PARAMS.write_text(yaml.safe_dump(merged, sort_keys=False), encoding="utf-8")
+    content = read(PARAMS)
+    over = changes(profile, content.get("profile"))
+    built(overlay(content, over), str(PROFILES / f"{profile}.yaml"))
+    editor = YAML()
+    editor.preserve_quotes, editor.width = True, 4096
+    editor.indent(mapping=2, sequence=4, offset=2)
+    commented = editor.load(PARAMS)
+    write_over(commented, editor.load(PROFILES / f"{profile}.yaml"))
+    editor.dump(commented, PARAMS)
 
 
 if __name__ == "__main__":

@@ -17,29 +17,29 @@ from focused_attention.paths import RESULTS
 
 def gather(params: Params) -> Evidence:
     """Everything that the other stages left. Raises UserError naming a file that is missing."""
-    folder, seeds = RESULTS / params.profile, params.seek.seeds
+    folder, seeds = RESULTS / params.profile, params.runs.seek.seeds
 
     def read(stage: str, arm: str, ending: str = ".csv") -> list[findings.Rows]:
         return [results.read_csv(folder / stage / f"{arm}-{seed}{ending}") for seed in seeds]
 
     paired = folder / "tables" / "pairs.csv"
-    searched = {arm: read("sweep", arm) for arm in params.seek.arms}
+    searched = {arm: read("sweep", arm) for arm in params.runs.seek.arms}
     options = findings.Options(params.collect.resamples, params.collect.confidence)
     return Evidence(
         params=params,
         learning=[
             findings.learning(arm, seed, params.seek.steps, rows)
-            for arm in params.seek.arms
+            for arm in params.runs.seek.arms
             for seed, rows in zip(seeds, read("seek", arm, "-dev.csv"), strict=True)
         ],
         swept={arm: findings.gather(runs, str(folder / "sweep")) for arm, runs in searched.items()},
         spotted={arm: spotting(arm, runs, options) for arm, runs in searched.items()},
         pruned={
             arm: findings.gather(read("prune", arm), str(folder / "prune"))
-            for arm in params.prune.arms
+            for arm in params.runs.prune
         },
-        entropies={arm: read("entropy", arm) for arm in params.seek.arms},
-        guessed={arm: read("guess", arm) for arm in params.prune.arms},
+        entropies={arm: read("entropy", arm) for arm in params.runs.seek.arms},
+        guessed={arm: read("guess", arm) for arm in params.runs.prune},
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
         arms=results.read_csv(folder / "tables" / "arms.csv"),
@@ -63,8 +63,8 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
             results.read_csv(
                 RESULTS / params.profile / "entropy" / f"{arm}-{seed}-temperatures.csv"
             )
-            for arm in params.seek.arms
-            for seed in params.seek.seeds
+            for arm in params.runs.seek.arms
+            for seed in params.runs.seek.seeds
         ],
         "spotting": list(evidence.spotted.values()),
         "guesses": [guesses(arm, runs, options) for arm, runs in evidence.guessed.items()],
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
     folder = RESULTS / params.profile
     for name, rows in tables(evidence).items():
         results.write_csv(folder / "findings" / f"{name}.csv", rows, findings.COLUMNS[name])
-    first = f"{params.seek.arms[0]}-{params.seek.seeds[0]}"
+    first = f"{params.runs.seek.arms[0]}-{params.runs.seek.seeds[0]}"
     trained = results.read_json(folder / "seek" / f"{first}.json")
     judged = verdicts.judge(evidence)
     about = {"profile": params.profile, "hardware": trained["hardware"]}
