@@ -51,7 +51,7 @@ def test_every_profile_is_whole_and_keeps_the_comments(profile, clone):
     params.main([profile])
     assert load() == over
     assert params.read(clone) == wanted
-    assert over.profile == profile
+    assert over.profile == over.findings == profile
     stripped = [[comment.strip() for comment in comments(t)] for t in (text, clone.read_text())]
     assert stripped[0] == stripped[1]
     once = clone.read_text()

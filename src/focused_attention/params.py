@@ -167,6 +167,7 @@ class Arm:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
     profile: str
+    findings: str  # the profile whose findings and verdicts are shown
     threads: int
     runs: Runs
     fetch: Fetch
