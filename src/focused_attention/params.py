@@ -168,6 +168,7 @@ class Arm:
 class Params:
     profile: str
     findings: str  # the profile whose findings and verdicts are shown
+    finished: list[str]  # profiles whose committed runs are judged again
     threads: int
     runs: Runs
     fetch: Fetch

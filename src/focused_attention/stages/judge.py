@@ -1,4 +1,9 @@
-"""Stage judge: the tables of what was found, and the verdict on every claim of the source."""
+"""Stage judge: the tables of what was found, and the verdict on every claim of the source.
+
+    python -m focused_attention.stages.judge --profile full
+
+judges a profile that was run before from the rows that its runs left, which are committed.
+"""
 
 import argparse
 import logging
@@ -75,8 +80,9 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    params = load()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--profile", help="default: that of params.yaml")
+    params = load(profile=parser.parse_args(argv).profile)
     evidence = gather(params)
     folder = RESULTS / params.profile
     for name, rows in tables(evidence).items():
