@@ -18,10 +18,10 @@ export PYTHONHASHSEED := 0
 SIDE_BY_SIDE := -P $(JOBS) dvc --wait-for-lock repro --quiet --single-item
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare
-	(dvc stage list --name-only | grep -E '^(seek|train)@' | sort; echo notebook-data notebook-grid notebook-replication traps) | xargs -n 1 $(SIDE_BY_SIDE)
+	(dvc stage list --name-only | grep -E '^(judged|seek|train)@' | sort; echo notebook@01-data traps) | xargs -n 1 $(SIDE_BY_SIDE)
 	dvc stage list --name-only | grep -E '^(evaluate|sweep|entropy|prune|guess)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro collect judge
-	dvc stage list --name-only | grep '^notebook-' | xargs -n 2 $(SIDE_BY_SIDE)
+	dvc stage list --name-only | grep '^notebook@' | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro
 
 smoke: .venv/test  ## the whole pipeline in miniature, in a temporary clone

@@ -296,7 +296,7 @@ def training_step(dims: dict, rounds: int, batch: int) -> dict:
 def waiting(steps: int) -> dict:
     """The share of the training loop's own steps, as it logs them, spent waiting for data."""
     params = load()
-    arm = of_study(resolve(params, params.train.arms[0]), params.train)
+    arm = of_study(resolve(params, params.runs.train.arms[0]), params.train)
     store = FeatureStore.open(FEATURES)
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
     short = dataclasses.replace(params.train, steps=steps)

@@ -161,10 +161,10 @@ def test_an_arm_added_is_trained_alone_and_stands_in_the_tables(reproduced):
     before = path.read_text()
     params = yaml.safe_load(before)
     params["arms"]["newcomer"] = {
-        "model": "echo", "heads": 4, "focus_blocks": 1, "cross": {"mechanism": "focused"}
+        "like": "echo", "cross": {"mechanism": "focused"}
     }  # fmt: skip
     for study in ("train", "seek"):
-        params[study]["arms"].append("newcomer")
+        params["runs"][study]["arms"].append("newcomer")
     path.write_text(yaml.safe_dump(params, sort_keys=False))
     output = run(reproduced, *DVC, "repro", "judge")
     ran = [line for line in output.splitlines() if line.startswith("Running stage '")]

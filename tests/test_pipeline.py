@@ -12,7 +12,7 @@ import yaml
 from focused_attention import plots, sources
 
 ROOT = Path(__file__).parents[1]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+WRITTEN = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 MODULE = "focused_attention.stages."
 PLUMBING = {
     *sources.PLUMBING,
@@ -22,6 +22,21 @@ ARM = "build/arms/"  # a file there names each mechanism file of its arm with it
 MECHANISMS = "attention/"  # other, so that a new mechanism trains nothing again
 COMMANDS = {"check", "machine"}  # compare what the pipeline made, and are no part of it
 FACADE = "plots/__init__.py"  # names every drawing function; a notebook draws with a few of them
+
+
+def written_out(stages: dict) -> dict:
+    """The stages with those of every `foreach` one by one, under the names that DVC gives them."""
+    found = {}
+    for name, stage in stages.items():
+        for key, items in stage.get("foreach", {"": ()}).items():
+            text = json.dumps(stage.get("do", stage)).replace("${key}", key)
+            for place, item in enumerate(items):
+                text = text.replace(f"${{item[{place}]}}", item)
+            found[f"{name}@{key}" if key else name] = json.loads(text)
+    return found
+
+
+STAGES = written_out(WRITTEN)
 
 
 def needed(command: str) -> set[str]:
@@ -47,7 +62,7 @@ def test_a_stage_depends_on_all_that_it_runs(name):
     assert not lacking, f"dvc.yaml: deps of stage {name}: add {', '.join(lacking)}"
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name.startswith("notebook-")])
+@pytest.mark.parametrize("name", [name for name in STAGES if name.startswith("notebook@")])
 def test_a_notebook_depends_on_all_that_it_imports(name):
     stage = STAGES[name]
     (path,) = (dep for dep in stage["deps"] if dep.endswith(".ipynb"))
@@ -55,6 +70,10 @@ def test_a_notebook_depends_on_all_that_it_imports(name):
     code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
     lacking = missing(run_by(ast.parse(code)) - PLUMBING, stage["deps"])
     assert not lacking, f"dvc.yaml: deps of stage {name}: add {', '.join(lacking)}"
+
+
+def test_every_notebook_is_one_of_the_pipeline():
+    assert {*WRITTEN["notebook"]["foreach"]} == {p.stem for p in ROOT.glob("notebooks/*.ipynb")}
 
 
 def run_by(code: ast.Module) -> set[str]:

@@ -131,7 +131,7 @@ def test_every_arm_has_a_look_of_its_own():
 
 
 def test_the_papers_arms_have_a_colour_each():
-    arms = load(ROOT / "params.yaml").train.arms
+    arms = load(ROOT / "params.yaml").runs.train.arms
     colours = [look.colour for look in plots.named(arms).values()]
     assert len(set(colours)) == len(arms)
     assert plots.style.GREY not in colours

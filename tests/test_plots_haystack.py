@@ -715,8 +715,5 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     for source in code:
         exec(source, space)
-    topics = {"05-sharpen-longer": "temperature", "09-grid": "temperature"}
-    topic = topics.get(name, name[3:])
-    drawn = os.listdir("paper/figures")
-    assert len(drawn) == "".join(code).count("plots.save(") > 0
-    assert all(figure.startswith((f"{topic}-", "spot-")) for figure in drawn)
+    assert os.listdir("paper/figures") == [name]  # the folder that is the notebook's output
+    assert len(os.listdir(f"paper/figures/{name}")) == "".join(code).count("plots.save(") > 0

@@ -12,7 +12,15 @@ ROOMS = (  # in the order in which data flows; each knows itself, those before i
     "corpora", "speech", "tasks", "attention", "models", "inference", "decoding", "runs",
     "training", "measures", "verdicts", "plots", "stages",
 )  # fmt: skip
-HALL = {"__init__.py", "errors.py", "params.py", "paths.py", "results.py", "sources.py"}
+HALL = {
+    "__init__.py",
+    "errors.py",
+    "params.py",
+    "paths.py",
+    "results.py",
+    "schema.py",
+    "sources.py",
+}
 FILES = sorted(
     path.relative_to(sources.PACKAGE).as_posix() for path in sources.PACKAGE.rglob("*.py")
 )

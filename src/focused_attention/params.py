@@ -1,21 +1,34 @@
 """params.yaml as frozen dataclasses; a key that is not a field is an error.
 
 `python -m focused_attention.params smoke` writes the overrides of profiles/smoke.yaml into
-params.yaml; `git checkout params.yaml` goes back to the pilot.
+params.yaml, whose comments stay; `git checkout params.yaml` goes back to the pilot.
 """
 
 import argparse
-import dataclasses
-import re
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from focused_attention.errors import UserError, run
 from focused_attention.paths import PARAMS, PROFILES
+from focused_attention.schema import build, overlay, read, write_over
+
+BASE = "pilot"  # the profile that the others change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """What is trained: every arm with every seed."""
+
+    arms: list[str]
+    seeds: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runs:
+    train: Study
+    seek: Study
+    prune: list[str]  # arms whose small weights are dropped, and whose guesses are counted
+    encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +70,6 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
-    arms: list[str]
-    seeds: list[int]
     steps: int
     batch_seconds: float
     mixture: dict[str, float]
@@ -97,7 +108,6 @@ class Sweep:
     digits: int
     prompts: list[int]
     temperatures: list[float]
-    encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
     utterances: int  # of every size
     batch_seconds: float
 
@@ -114,7 +124,6 @@ class Entropy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prune:
-    arms: list[str]
     pairs: int
     words: dict[str, list[int]]  # of every slot that is pruned
     temperatures: list[float]
@@ -153,7 +162,10 @@ class Arm:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
     profile: str
+    findings: str  # the profile whose findings and verdicts are shown
+    finished: list[str]  # profiles whose committed runs are judged again
     threads: int
+    runs: Runs
     fetch: Fetch
     prepare: Prepare
     tasks: Tasks
@@ -179,86 +191,87 @@ class Params:
         return self.arms[name]
 
 
-def load(path: Path = PARAMS) -> Params:
-    """Read and check params.yaml. Raises UserError naming the file and the key."""
-    params = _build(Params, read(path), str(path), "")
-    for name in params.train.arms + params.seek.arms + params.prune.arms + params.sweep.encoder:
+def load(path: Path = PARAMS, profile: str | None = None) -> Params:
+    """Read and check params.yaml, with a `profile` written over it if one is named.
+
+    Raises UserError naming the file and the key.
+    """
+    content = read(path)
+    if profile and profile != content.get("profile"):
+        content = overlay(content, changes(profile, content.get("profile")))
+    params = built(content, str(path))
+    runs = params.runs
+    for name in runs.train.arms + runs.seek.arms + runs.prune + runs.encoder:
         params.arm(name)
     return params
 
 
-class Loader(yaml.SafeLoader):
-    """PyYAML with the booleans of YAML 1.2: `off` is a word, as DVC writes it."""
+def changes(profile: str, base: str) -> dict:
+    """What a profile writes over the parameters of the profile `base`.
 
-    yaml_implicit_resolvers: typing.ClassVar = {
-        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:bool"]
-        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(?:true|false)$"), list("tf"))
-
-
-def read(path: Path) -> dict:
-    """A YAML mapping. Raises UserError if the file is missing or not a mapping."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run from the repository's root") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping of sections")
-    return content
+    Raises UserError if there is no such profile, or if those are of a third one.
+    """
+    if base not in (BASE, profile):
+        raise UserError(
+            f"{PARAMS}: holds profile {base!r}, and {profile!r} says what it changes in {BASE!r}; "
+            f"run `git checkout {PARAMS}` first"
+        )
+    return read(PROFILES / f"{profile}.yaml")
 
 
-def _build(kind: type, value: object, file: str, where: str):
-    """`value` as type `kind`, checked all the way down; `where` is the key path for the message."""
-    name = where or "top level"
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise UserError(f"{file}: {name}: expected a mapping, given {value!r}")
-        hints = typing.get_type_hints(kind)
-        fields = {f.name: f for f in dataclasses.fields(kind)}
-        if unknown := [key for key in value if key not in fields]:
+def built(content: dict, file: str) -> Params:
+    """The parameters in the content of a file. Raises UserError naming the file and the key."""
+    return build(Params, content | {"arms": written_out(content.get("arms"), file)}, file, "")
+
+
+def written_out(arms: object, file: str) -> object:
+    """The rows of arms, those that are `like` another with what they take over from it.
+
+    A slot that names its mechanism is taken as it is; one that does not changes the other's
+    settings. Raises UserError for an arm that is like none or, in a circle, like itself.
+    """
+    if not isinstance(arms, dict):
+        return arms
+    if wrong := [name for name, row in arms.items() if not isinstance(row, dict)]:
+        raise UserError(f"{file}: arms.{wrong[0]}: expected a mapping, given {arms[wrong[0]]!r}")
+
+    def whole(name: str, *asking: str) -> dict:
+        row = dict(arms[name])
+        if "like" not in row:
+            return row
+        other = row.pop("like")
+        if other in (name, *asking):
+            circle = " is like ".join([*reversed(asking), name, other])
+            raise UserError(f"{file}: arms.{name}: {circle}; write one of them with a `model`")
+        if not isinstance(other, str) or other not in arms:
             raise UserError(
-                f"{file}: {name}: unknown key {unknown[0]!r}; known keys: {', '.join(fields)}"
+                f"{file}: arms.{name}: like: unknown arm {other!r}; choose one of "
+                + ", ".join(arms)
             )
-        optional = {n for n, f in fields.items() if f.default_factory is not dataclasses.MISSING}
-        optional |= {n for n, f in fields.items() if f.default is not dataclasses.MISSING}
-        if missing := [n for n in fields if n not in value and n not in optional]:
-            raise UserError(f"{file}: {name}: missing key {missing[0]!r}")
-        prefix = f"{where}." if where else ""
-        return kind(**{k: _build(hints[k], v, file, prefix + k) for k, v in value.items()})
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if isinstance(origin, type) and origin is not types.UnionType and isinstance(value, origin):
-        if origin is list:
-            return [_build(args[0], v, file, f"{where}[{i}]") for i, v in enumerate(value)]
-        return {k: _build(args[1], v, file, f"{where}.{k}") for k, v in value.items()}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if origin is None and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return value
-    expected = kind.__name__ if origin is None else str(kind)
-    raise UserError(f"{file}: {where}: expected {expected}, given {value!r}")
+        taken = whole(other, name, *asking)
+        for key, value in row.items():
+            settings = isinstance(value, dict) and "mechanism" not in value
+            taken[key] = taken.get(key, {}) | value if settings else value
+        return taken
 
-
-def overlay(base: dict, over: dict) -> dict:
-    """`base` with the values of `over` written over it; mappings merge, the rest replaces."""
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = overlay(base[key], value) if both else value
-    return merged
+    return {name: whole(name) for name in arms}
 
 
 def main(argv: list[str] | None = None) -> None:
+    from ruamel.yaml import YAML  # keeps comments; comes with DVC, and only this needs it
+
     parser = argparse.ArgumentParser(description="Write a profile's overrides into params.yaml.")
     parser.add_argument("profile", choices=sorted(p.stem for p in PROFILES.glob("*.yaml")))
     profile = parser.parse_args(argv).profile
-    merged = overlay(read(PARAMS), read(PROFILES / f"{profile}.yaml"))
-    _build(Params, merged, str(PROFILES / f"{profile}.yaml"), "")
-    PARAMS.write_text(yaml.safe_dump(merged, sort_keys=False), encoding="utf-8")
+    content = read(PARAMS)
+    over = changes(profile, content.get("profile"))
+    built(overlay(content, over), str(PROFILES / f"{profile}.yaml"))
+    editor = YAML()
+    editor.preserve_quotes, editor.width = True, 4096
+    editor.indent(mapping=2, sequence=4, offset=2)
+    commented = editor.load(PARAMS)
+    write_over(commented, editor.load(PROFILES / f"{profile}.yaml"))
+    editor.dump(commented, PARAMS)
 
 
 if __name__ == "__main__":

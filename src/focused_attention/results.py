@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from focused_attention.errors import UserError
-from focused_attention.paths import RESULTS
+from focused_attention.paths import PARAMS, RESULTS
 
 
-def strongest(profile: str) -> str:
-    """The profile whose findings are shown: a `full` run, where there is one, for the pilot's."""
-    full = (RESULTS / "full" / "verdicts.json").exists()
-    return "full" if profile == "pilot" and full else profile
+def shown(profile: str) -> Path:
+    """The results folder of the profile whose findings are shown. Raises UserError without them."""
+    folder = RESULTS / profile
+    if not (folder / "findings").is_dir():
+        there = sorted(path.parent.name for path in RESULTS.glob("*/findings"))
+        raise UserError(
+            f"{folder}: no findings; get the committed ones with `git checkout {folder}`, or name "
+            f"another profile as `findings:` in {PARAMS}, out of: {', '.join(there) or 'none'}"
+        )
+    return folder
 
 
 def rounded(value: object, digits: int = 6) -> object:

@@ -14,6 +14,7 @@ PLUMBING = {  # can change no number, only where it is read and written and what
     "errors.py": "words errors",
     "params.py": "reads params.yaml, whose values are told apart from the code",
     "paths.py": "names files",
+    "schema.py": "checks what is read from params.yaml",
     "sources.py": "names sources",
     "stages/__init__.py": "says what is not installed",
 }

@@ -13,6 +13,7 @@ from focused_attention.runs.session import Session
 from focused_attention.tasks.batches import bucketed
 
 ROOT = Path(__file__).parents[2]
+STUDIES = ("train", "seek")
 
 
 def session(study, arm, seed, params=None, hardware="cpu", composer=None):
@@ -25,10 +26,16 @@ def session(study, arm, seed, params=None, hardware="cpu", composer=None):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("study", "arm", "seed"), [("train", "echo", 1), ("seek", "echo", 4)])
-def test_the_committed_runs_are_those_of_the_committed_parameters(study, arm, seed):
-    kept = json.loads((ROOT / f"results/pilot/{study}/{arm}-{seed}.json").read_text())
-    assert session(study, arm, seed).fingerprint == kept["fingerprint"]
+@pytest.mark.parametrize("profile", ["pilot", *load(ROOT / "params.yaml").finished])
+def test_the_committed_runs_are_those_of_the_committed_parameters(profile, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    params = load(profile=profile)
+    files = {study: [*Path(f"results/{profile}/{study}").glob("*.json")] for study in STUDIES}
+    assert all(files.values())
+    for study, path in ((study, path) for study, paths in files.items() for path in paths):
+        kept = json.loads(path.read_text())
+        ours = session(study, kept["arm"], kept["seed"], params)
+        assert ours.fingerprint == kept["fingerprint"], path
 
 
 def test_a_gpus_precision_is_part_of_what_decides_the_weights():

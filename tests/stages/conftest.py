@@ -1,7 +1,6 @@
 """A repository root in miniature, with tables in the results' formats and made-up numbers."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +130,8 @@ def timings() -> list[dict]:
 def house(tmp_path, monkeypatch) -> Path:
     """A temporary repository root with made-up results, made the current folder."""
     write_results(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    params = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(params.replace("findings: full", f"findings: {PROFILE}"))
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

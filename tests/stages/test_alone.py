@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from focused_attention.params import overlay
+from focused_attention.schema import overlay
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "profile": "alone",
     "model": {"width": 16, "encoder_layers": 2, "decoder_layers": 1},
     "tasks": {"max_seconds": 2.0},
+    "runs": {"train": {"arms": ["tiny"]}},
     "train": {
-        "arms": ["tiny"], "steps": 4, "batch_seconds": 6.0, "warmup": 2, "log_every": 2,
+        "steps": 4, "batch_seconds": 6.0, "warmup": 2, "log_every": 2,
         "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
     },
     "evaluate": {"utterances": {"digits": 3, "words": 3}, "beam": 2, "max_tokens": 6},
@@ -26,8 +27,8 @@ SMALL = {
 # a module that is None in sys.modules is not to be found: what a GPU machine need not have
 REFUSE = """
 import sys
-for name in ("av", "dvc", "jiwer", "matplotlib", "pandas", "papermill", "safetensors", "scipy",
-             "seaborn", "tokenizers", "tqdm", "typst", "whisper", "whisper_normalizer"):
+for name in ("av", "dvc", "jiwer", "matplotlib", "pandas", "papermill", "ruamel", "safetensors",
+             "scipy", "seaborn", "tokenizers", "tqdm", "typst", "whisper", "whisper_normalizer"):
     sys.modules[name] = None
 from focused_attention.stages import evaluate, train
 train.main(["tiny", "--seed", "1"])

@@ -15,7 +15,8 @@ USES = [(name, "focus") for name in attention.names()]
 USES += [(name, "cross") for name in attention.names() if attention.load(name)[1].cross]
 SIZES = {"utterances": 3, "words": [0]}
 OVER = {
-    "sweep": SIZES | {"prompts": [0], "temperatures": [0.5, 1.0], "encoder": ["moa-encoder"]},
+    "runs": {"encoder": ["moa-encoder"]},
+    "sweep": SIZES | {"prompts": [0], "temperatures": [0.5, 1.0]},
     "entropy": SIZES | {"temperatures": [0.5, 1.0]},
     "prune": {"utterances": 3, "top_k": [2]},
     "arms": {
@@ -76,15 +77,13 @@ def test_an_arm_of_every_mechanism_goes_through_every_stage(rows, name, slot):
         prune.main([arm])
         assert {row["int8"] for row in rows(f"prune/{arm}-1.csv")} == {"True", "False"}
     else:
-        with pytest.raises(UserError, match=f"^{arm}: stage prune cannot .* off prune.arms"):
+        with pytest.raises(UserError, match=f"^{arm}: stage prune cannot .* off runs.prune"):
             prune.main([arm])
 
 
 def test_an_encoder_that_cannot_be_heated_is_refused_by_name_where_that_is_asked(rows):
     seek.main(["moa-encoder"])
-    message = (
-        "^moa-encoder: stage sweep cannot heat its encoder .* off sweep.encoder in params.yaml"
-    )
+    message = "^moa-encoder: stage sweep cannot heat its encoder .* off runs.encoder in params.yaml"
     with pytest.raises(UserError, match=message) as refused:
         sweep.main(["moa-encoder"])
     assert "\n" not in str(refused.value)

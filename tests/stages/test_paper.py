@@ -50,8 +50,15 @@ def desk(house):
         write_csv(Path(f"results/local-encoder/sweep/{LOCAL}-{seed}.csv"), answers, [*answers[0]])
     figure = Figure(figsize=(3, 1))
     for name in figures_used():
-        figure.savefig(f"paper/figures/{name}.pdf")
+        path = Path(f"paper/figures/{name}.pdf")
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path)
     return house
+
+
+def compiled() -> bytes:
+    """The PDF with the pilot's numbers and findings."""
+    return paper.compile_paper(paper.SOURCE, "pilot", "pilot")
 
 
 def test_two_compilations_give_the_same_bytes(desk):
@@ -101,7 +108,7 @@ def test_a_missing_file_breaks_the_build(desk, file):
 
 
 def test_a_missing_figure_breaks_the_build(desk):
-    Path("paper/figures/pilot-curves.pdf").unlink()
+    Path("paper/figures/02-pilot/curves.pdf").unlink()
     with pytest.raises(UserError, match="file not found"):
         paper.main([])
 
@@ -116,7 +123,10 @@ def test_a_warning_breaks_the_build(desk):
 
 def test_a_profile_without_results_is_one_line(desk):
     with pytest.raises(UserError, match="results/full: no results of profile 'full'"):
-        paper.compile_paper(paper.SOURCE, "full")
+        paper.compile_paper(paper.SOURCE, "full", "pilot")
+    with pytest.raises(UserError, match="results/large: no findings") as raised:
+        paper.compile_paper(paper.SOURCE, "pilot", "large")
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -156,13 +166,13 @@ def test_no_semicolon_is_swallowed():
 def test_c0_tells_both_hybrids_from_the_rows_that_name_them(desk):
     """The paper's published hybrid is the benchmark's hybrid_published: to swap them is seen."""
     write_findings(Path("results/pilot"), "a made-up processor", STUDIED, "supported")
-    before = paper.compile_paper(paper.SOURCE, "pilot")
+    before = compiled()
     path = Path("results/pilot/verdicts.json")
     judged = json.loads(path.read_text())
     times = judged["claims"]["C0"]["lines"]["run_time"]
     times["published"], times["corrected"] = times["corrected"], times["published"]
     path.write_text(json.dumps(judged))
-    assert paper.compile_paper(paper.SOURCE, "pilot") != before
+    assert compiled() != before
 
 
 def test_a_precision_that_could_not_be_measured_is_told(desk):
@@ -174,32 +184,36 @@ def test_a_precision_that_could_not_be_measured_is_told(desk):
 
 
 def test_chance_comes_from_the_verdicts(desk):
-    before = paper.compile_paper(paper.SOURCE, "pilot")
+    before = compiled()
     path = Path("results/pilot/verdicts.json")
     judged = json.loads(path.read_text())
     judged["chance"]["heard_digit"] = 0.3
     path.write_text(json.dumps(judged))
-    assert paper.compile_paper(paper.SOURCE, "pilot") != before
+    assert compiled() != before
 
 
 @pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])
 def test_every_verdict_has_its_words(desk, verdict):
-    nothing = paper.compile_paper(paper.SOURCE, "pilot")
+    nothing = compiled()
     write_findings(Path("results/pilot"), "a made-up processor", STUDIED, verdict)
-    assert paper.compile_paper(paper.SOURCE, "pilot") != nothing
+    assert compiled() != nothing
 
 
-def test_findings_are_those_of_a_full_run_where_there_is_one(desk):
-    pilot = paper.compile_paper(paper.SOURCE, "pilot")
+def test_findings_are_those_of_the_profile_that_is_named(desk):
+    pilot = compiled()
     write_findings(Path("results/full"), "a made-up processor", STUDIED, "supported")
-    assert paper.compile_paper(paper.SOURCE, "pilot") != pilot
+    assert compiled() == pilot
+    named = Path("params.yaml").read_text().replace("findings: pilot", "findings: full")
+    Path("params.yaml").write_text(named)
+    paper.main([])
+    assert Path("paper/paper.pdf").read_bytes() != pilot
     Path("results/full/findings/learning.csv").unlink()
     with pytest.raises(UserError, match=r"file not found.*full/findings/learning\.csv"):
         paper.main([])
 
 
 def test_a_failed_check_of_the_replication_is_told(desk):
-    passed = paper.compile_paper(paper.SOURCE, "pilot")
+    passed = compiled()
     write_findings(Path("results/replication"), "a desk")
     path = Path("results/replication/verdicts.json")
     judged = json.loads(path.read_text())
@@ -207,7 +221,7 @@ def test_a_failed_check_of_the_replication_is_told(desk):
     judged["checks"]["exchanged"] |= {"difference_high": 0.03}
     judged["claims"]["C1"]["ungated"] = {"effect": 0.04, "low": 0.02, "high": 0.07}
     path.write_text(json.dumps(judged))
-    assert paper.compile_paper(paper.SOURCE, "pilot") != passed
+    assert compiled() != passed
 
 
 def test_definitions_are_those_of_the_code():
@@ -219,8 +233,8 @@ def test_definitions_are_those_of_the_code():
 
 def test_smoke_results_are_marked_as_such(desk):
     shutil.copytree("results/pilot", "results/smoke")
-    smoke = paper.compile_paper(paper.SOURCE, "smoke")
-    assert smoke != paper.compile_paper(paper.SOURCE, "pilot")
+    smoke = paper.compile_paper(paper.SOURCE, "smoke", "smoke")
+    assert smoke != compiled()
 
 
 @pytest.mark.parametrize("path", PROSE, ids=[path.stem for path in PROSE])
@@ -249,5 +263,7 @@ def test_every_reference_is_cited_and_every_citation_known():
 def test_every_figure_is_saved_by_a_notebook():
     saved = set()
     for path in (ROOT / "notebooks").glob("*.ipynb"):
-        saved |= set(re.findall(r'plots\.save\(fig, \\"([^"\\]+)', path.read_text("utf-8")))
+        drawn = re.findall(r'plots\.save\(fig, \\"([^"\\]+)', path.read_text("utf-8"))
+        assert {name.partition("/")[0] for name in drawn} == {path.stem}
+        saved |= set(drawn)
     assert figures_used() <= saved

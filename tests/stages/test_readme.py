@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from focused_attention.errors import UserError
+from focused_attention.params import load
 from focused_attention.stages import machine, readme
 from tests.stages.made_up import write_findings
 
@@ -57,8 +58,12 @@ def test_what_f1_is_made_of_and_other_machines_stand_below(house):
         ("refuted", "| −1.0 [−3.0, 1.0] | 128 × 3 | **refuted**"),
     ],
 )
-def test_the_verdicts_are_those_of_a_full_run_where_there_is_one(house, verdict, cells):
+def test_the_verdicts_are_those_of_the_profile_that_is_named(house, verdict, cells):
     Path("README.md").write_text(TEXT)
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace("findings: pilot", "findings: full"))
+    with pytest.raises(UserError, match=r"^results/full: no findings; .* out of: pilot$"):
+        readme.main([])
     write_findings(Path("results/full"), "another processor", verdict=verdict)
     readme.main([])
     text = Path("README.md").read_text()
@@ -93,4 +98,4 @@ def test_committed_readme_shows_the_committed_results(monkeypatch):
     text = Path("README.md").read_text()
     if not Path("results/pilot/verdicts.json").exists():
         pytest.skip("no results yet")
-    assert readme.insert(text, readme.results("pilot")) == text
+    assert readme.insert(text, readme.results("pilot", load().findings)) == text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from focused_attention.params import overlay
+from focused_attention.schema import overlay
 from focused_attention.tasks.haystack import KEYS
 from focused_attention.tasks.utterances import DIGITS
 from tests.conftest import random_store
@@ -19,19 +19,22 @@ SMALL = {
         "reading": 1, "strings": [1, 3], "pairs": [1, 2], "words": [0, 2], "digits": [1, 2],
         "prompts": [0, 1],
     },
+    "runs": {
+        "train": {"arms": ["tiny"]}, "seek": {"arms": ["tiny"], "seeds": [1]},
+        "prune": ["tiny"], "encoder": ["tiny"],
+    },
     "seek": {
-        "arms": ["tiny"], "seeds": [1], "steps": 4, "batch_seconds": 6.0, "warmup": 2,
+        "steps": 4, "batch_seconds": 6.0, "warmup": 2,
         "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
     },
     "sweep": SIZES
-    | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0], "encoder": ["tiny"]},
+    | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0]},
     "entropy": SIZES | {"temperatures": [1.0, 1e6]},
     "prune": SIZES
     | {
-        "arms": ["tiny"], "temperatures": [1.0], "words": {"cross": [0, 3], "encoder": [0]},
+        "temperatures": [1.0], "words": {"cross": [0, 3], "encoder": [0]},
         "top_k": [1, 1000],
     },
-    "train": {"arms": ["tiny"]},
     "arms": {"tiny": {"model": "echo", "heads": 2, "focus_blocks": 1}},
 }  # fmt: skip
 

@@ -35,12 +35,14 @@ def params():
     loaded = load(ROOT / "params.yaml")
     return dataclasses.replace(
         loaded,
-        seek=dataclasses.replace(loaded.seek, arms=list(ARMS)),
+        runs=dataclasses.replace(
+            loaded.runs, seek=dataclasses.replace(loaded.runs.seek, arms=list(ARMS))
+        ),
         sweep=dataclasses.replace(
             loaded.sweep, pairs=4, words=[0, 40], digits=3, prompts=[0, 9], utterances=N,
             temperatures=list(TEMPERATURES),
         ),
-        prune=dataclasses.replace(loaded.prune, arms=["echo"], pairs=4, words={"cross": [40]}),
+        prune=dataclasses.replace(loaded.prune, pairs=4, words={"cross": [40]}),
         entropy=dataclasses.replace(loaded.entropy, words=[0, 40], utterances=64),
         collect=dataclasses.replace(loaded.collect, resamples=400),
     )  # fmt: skip
@@ -603,8 +605,9 @@ def test_an_arm_that_was_not_trained_leaves_its_claims_undecided(evidence):
 
 def test_too_few_seeds_decide_nothing(evidence):
     planted = evidence(recall=rates(0.7, t071=0.8))
-    seek = dataclasses.replace(planted.params.seek, seeds=[4])
-    one = dataclasses.replace(planted, params=dataclasses.replace(planted.params, seek=seek))
+    runs = planted.params.runs
+    runs = dataclasses.replace(runs, seek=dataclasses.replace(runs.seek, seeds=[4]))
+    one = dataclasses.replace(planted, params=dataclasses.replace(planted.params, runs=runs))
     found = claims(one)
     assert [found[name]["effect"] for name in CLAIMS] == [None] * 6
     assert found["C1"]["reason"] == "The plan asks for 3 seeds, this profile has 1."

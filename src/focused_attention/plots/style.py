@@ -128,9 +128,9 @@ def theme() -> None:
 
 
 def save(fig: Figure, name: str) -> None:
-    """Write paper/figures/NAME.pdf with the same bytes on every run."""
-    FIGURES.mkdir(parents=True, exist_ok=True)
+    """Write paper/figures/NAME.pdf, NAME as in 02-pilot/wer, with the same bytes on every run."""
     path = FIGURES / f"{name}.pdf"
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     dates = {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None}
     fig.savefig(partial, format="pdf", dpi=300, metadata=dates)

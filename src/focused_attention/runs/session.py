@@ -91,7 +91,6 @@ class Session:
     def settings(self) -> dict:
         """Everything that decides the trained weights, as plain data."""
         values = dataclasses.asdict(self.params)
-        train = {k: v for k, v in values[self.study].items() if k not in ("arms", "seeds")}
         data = {name: values[name] for name in ("fetch", "prepare")}
         more = {"haystack": values["haystack"]} if self.study == "seek" else {}
         if (precision := device.precision(self.hardware)) != "float32":
@@ -99,7 +98,7 @@ class Session:
         return more | {
             "arm": self.arm,
             "seed": self.seed,
-            "train": train,
+            "train": values[self.study],
             "tasks": values["tasks"],
             "features": data,
         }

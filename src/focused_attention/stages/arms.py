@@ -14,7 +14,8 @@ def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     params = load()
     resolved = {
-        name: resolve(params, name) for name in dict.fromkeys(params.train.arms + params.seek.arms)
+        name: resolve(params, name)
+        for name in dict.fromkeys(params.runs.train.arms + params.runs.seek.arms)
     }
     shutil.rmtree(ARMS, ignore_errors=True)
     for name, arm in resolved.items():

@@ -47,9 +47,9 @@ class Hypotheses:
 def gather(params: Params) -> dict[tuple[str, str, str, str], Hypotheses]:
     """Every arm's hypotheses by (arm, task, language, decoder); language "all" joins them."""
     gathered = {}
-    for arm in params.train.arms:
+    for arm in params.runs.train.arms:
         folder = RESULTS / params.profile / "evaluate"
-        seeds = [results.read_csv(folder / f"{arm}-{seed}.csv") for seed in params.train.seeds]
+        seeds = [results.read_csv(folder / f"{arm}-{seed}.csv") for seed in params.runs.train.seeds]
         if any([r["id"] for r in rows] != [r["id"] for r in seeds[0]] for rows in seeds):
             raise UserError(f"{folder}: the seeds of {arm} differ in their utterances; dvc repro")
         for task in dict.fromkeys(row["task"] for row in seeds[0]):
@@ -110,16 +110,18 @@ def matched(params: Params, name: str) -> list[str]:
     arm = params.arm(name)
     alike = dataclasses.replace(arm, model=BASELINE, focus_blocks=0)
     plain = not (arm.encoder or arm.decoder or arm.cross or arm.focus)
-    return [other for other in params.train.arms if plain and params.arm(other) == alike]
+    return [other for other in params.runs.train.arms if plain and params.arm(other) == alike]
 
 
 def arm_table(params: Params) -> list[dict]:
     folder = RESULTS / params.profile / "train"
-    seed = params.train.seeds[0]
-    trained = {arm: results.read_json(folder / f"{arm}-{seed}.json") for arm in params.train.arms}
-    base = trained.get(BASELINE, trained[params.train.arms[0]])["trained"]
+    seed = params.runs.train.seeds[0]
+    trained = {
+        arm: results.read_json(folder / f"{arm}-{seed}.json") for arm in params.runs.train.arms
+    }
+    base = trained.get(BASELINE, trained[params.runs.train.arms[0]])["trained"]
     rows = []
-    for arm in params.train.arms:
+    for arm in params.runs.train.arms:
         resolved = results.read_json(ARMS / f"{arm}.json")
         slots = {name: slot["mechanism"] for name, slot in resolved["slots"].items()}
         rows.append(
@@ -149,14 +151,14 @@ def main(argv: list[str] | None = None) -> None:
     results.write_csv(folder / "arms.csv", arms)
     if pairs:
         results.write_csv(folder / "pairs.csv", pairs)
-    first = f"{params.train.arms[0]}-{params.train.seeds[0]}"
+    first = f"{params.runs.train.arms[0]}-{params.runs.train.seeds[0]}"
     trained = results.read_json(RESULTS / params.profile / "train" / f"{first}.json")
     summary = {
         "profile": params.profile,
         "hardware": trained["hardware"],
         "revision": trained["revision"],
         "arms": len(arms),
-        "seeds": len(params.train.seeds),
+        "seeds": len(params.runs.train.seeds),
         "steps": params.train.steps,
         "parameters_min": min(row["parameters"] for row in arms),
         "parameters_max": max(row["parameters"] for row in arms),

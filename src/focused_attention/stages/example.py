@@ -28,7 +28,7 @@ HEATS = (1.0, 0.71, 2.0)  # the first chooses the head
 @torch.inference_mode()
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    seek = load().seek
+    seek = load().runs.seek
     work, haystacks = seeking.begin(__doc__, [seek.arms[0], "--seed", str(seek.seeds[0])])
     params, composer, model = work.params, work.composer, work.trained()
     pairs, hay = params.sweep.pairs, params.haystack.words[1]

@@ -1,4 +1,9 @@
-"""Stage judge: the tables of what was found, and the verdict on every claim of the source."""
+"""Stage judge: the tables of what was found, and the verdict on every claim of the source.
+
+    python -m focused_attention.stages.judge --profile full
+
+judges a profile that was run before from the rows that its runs left, which are committed.
+"""
 
 import argparse
 import logging
@@ -18,29 +23,29 @@ from focused_attention.verdicts.spotting import spotting
 
 def gather(params: Params) -> Evidence:
     """Everything that the other stages left. Raises UserError naming a file that is missing."""
-    folder, seeds = RESULTS / params.profile, params.seek.seeds
+    folder, seeds = RESULTS / params.profile, params.runs.seek.seeds
 
     def read(stage: str, arm: str, ending: str = ".csv") -> list[findings.Rows]:
         return [results.read_csv(folder / stage / f"{arm}-{seed}{ending}") for seed in seeds]
 
     paired = folder / "tables" / "pairs.csv"
-    searched = {arm: read("sweep", arm) for arm in params.seek.arms}
+    searched = {arm: read("sweep", arm) for arm in params.runs.seek.arms}
     options = findings.Options(params.collect.resamples, params.collect.confidence)
     return Evidence(
         params=params,
         learning=[
             findings.learning(arm, seed, params.seek.steps, rows)
-            for arm in params.seek.arms
+            for arm in params.runs.seek.arms
             for seed, rows in zip(seeds, read("seek", arm, "-dev.csv"), strict=True)
         ],
         swept={arm: findings.gather(runs, str(folder / "sweep")) for arm, runs in searched.items()},
         spotted={arm: spotting(arm, runs, options) for arm, runs in searched.items()},
         pruned={
             arm: findings.gather(read("prune", arm), str(folder / "prune"))
-            for arm in params.prune.arms
+            for arm in params.runs.prune
         },
-        entropies={arm: read("entropy", arm) for arm in params.seek.arms},
-        guessed={arm: read("guess", arm) for arm in params.prune.arms},
+        entropies={arm: read("entropy", arm) for arm in params.runs.seek.arms},
+        guessed={arm: read("guess", arm) for arm in params.runs.prune},
         asked=results.read_csv(folder / "asked.csv"),
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
@@ -65,8 +70,8 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
             results.read_csv(
                 RESULTS / params.profile / "entropy" / f"{arm}-{seed}-temperatures.csv"
             )
-            for arm in params.seek.arms
-            for seed in params.seek.seeds
+            for arm in params.runs.seek.arms
+            for seed in params.runs.seek.seeds
         ],
         "spotting": list(evidence.spotted.values()),
         "guesses": [guesses(arm, runs, options) for arm, runs in evidence.guessed.items()],
@@ -81,13 +86,14 @@ def tables(evidence: Evidence) -> dict[str, list[dict]]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    params = load()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--profile", help="default: that of params.yaml")
+    params = load(profile=parser.parse_args(argv).profile)
     evidence = gather(params)
     folder = RESULTS / params.profile
     for name, rows in tables(evidence).items():
         results.write_csv(folder / "findings" / f"{name}.csv", rows, findings.COLUMNS[name])
-    first = f"{params.seek.arms[0]}-{params.seek.seeds[0]}"
+    first = f"{params.runs.seek.arms[0]}-{params.runs.seek.seeds[0]}"
     trained = results.read_json(folder / "seek" / f"{first}.json")
     judged = rules.judge(evidence)
     about = {"profile": params.profile, "hardware": trained["hardware"]}

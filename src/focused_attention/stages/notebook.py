@@ -2,10 +2,11 @@
 
     python -m focused_attention.stages.notebook 02-pilot
 
-reads notebooks/02-pilot.ipynb and writes notebooks/executed/02-pilot.ipynb. The parameter `profile`
-comes from params.yaml; `-p NAME=VALUE` sets others of the notebook's parameters cell. The values
-stand in that cell, so that a reader sees one and not what papermill adds to it. Nothing is written
-unless every cell ran.
+reads notebooks/02-pilot.ipynb and writes notebooks/executed/02-pilot.ipynb. A notebook says in its
+parameters cell what it shows: the runs of `profile`, or the findings of `findings`, both of which
+come from params.yaml. `-p NAME=VALUE` sets others of its parameters. The values stand in that cell,
+so that a reader sees one and not what papermill adds to it. Nothing is written unless every cell
+ran.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from papermill.translators import PythonTranslator
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import EXECUTED, NOTEBOOKS
-from focused_attention.results import strongest, write_text
+from focused_attention.results import shown, write_text
 
 KERNEL = "python3"  # ipykernel installs it with the environment; no user-level registration
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": KERNEL}
@@ -43,10 +44,12 @@ VARYING_CHUNKS = {b"tEXt", b"zTXt", b"iTXt", b"tIME"}  # of a PNG: versions and 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in a Python object's default representation
 
 
-def execute(path: Path, parameters: dict) -> NotebookNode:
+def execute(path: Path, offered: dict, parameters: dict) -> NotebookNode:
     """Run a notebook's cells in a fresh kernel, from the current folder.
 
-    Raises UserError for a missing notebook, an unknown parameter, or a cell that fails.
+    Of the parameters that are `offered` it takes those that it has; `parameters` it must have.
+    Raises UserError for a missing notebook, an unknown parameter, findings that are not there, or a
+    cell that fails.
     """
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.ipynb"))) or "none"
@@ -63,9 +66,12 @@ def execute(path: Path, parameters: dict) -> NotebookNode:
                 f"{path}: unknown parameter {unknown[0]!r}; its cell tagged `parameters` has: "
                 + (", ".join(known) or "none")
             )
+        values = {name: offered[name] for name in known if name in offered} | parameters
+        if "findings" in values:
+            shown(values["findings"])
         for cell in source.cells:
             if "parameters" in cell.metadata.get("tags", []):
-                cell.source = assigned(cell.source, parameters)
+                cell.source = assigned(cell.source, values)
         try:
             return papermill.execute_notebook(
                 copy.deepcopy(source),
@@ -225,21 +231,16 @@ def main(argv: list[str] | None = None) -> None:
         metavar="NAME=VALUE",
         help="set another parameter of the notebook; VALUE is YAML",
     )
-    parser.add_argument(
-        "--strongest",
-        action="store_true",
-        help="show the results of a full run, where there is one, in place of the pilot's",
-    )
     arguments = parser.parse_args(argv)
-    profile = load().profile
-    parameters = {"profile": strongest(profile) if arguments.strongest else profile}
+    params, parameters = load(), {}
     for setting in arguments.parameter:
         name, equals, value = setting.partition("=")
         if not equals:
             parser.error(f"-p {setting}: expected NAME=VALUE")
         parameters[name] = yaml.safe_load(value)
     logging.getLogger("papermill").setLevel(logging.WARNING)
-    notebook = execute(NOTEBOOKS / f"{arguments.name}.ipynb", parameters)
+    offered = {"profile": params.profile, "findings": params.findings}
+    notebook = execute(NOTEBOOKS / f"{arguments.name}.ipynb", offered, parameters)
     path = EXECUTED / f"{arguments.name}.ipynb"
     write_text(path, normalise(notebook))
     logging.info("wrote %s", path)

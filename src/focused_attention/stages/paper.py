@@ -2,10 +2,10 @@
 
     python -m focused_attention.stages.paper
 
-The text takes every number from results/PROFILE/, findings and verdicts from results/full/ where a
-`full` run is. A number that is missing fails the build, as does any warning. The typst package is
-the whole toolchain: no fonts of the system, no downloads, a fixed date, hence the same bytes on
-every run.
+The text takes every number from results/PROFILE/, findings and verdicts from those of the profile
+that params.yaml names as `findings`. A number that is missing fails the build, as does any warning.
+The typst package is the whole toolchain: no fonts of the system, no downloads, a fixed date, hence
+the same bytes on every run.
 """
 
 import argparse
@@ -19,15 +19,15 @@ import typst
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import PAPER, RESULTS
-from focused_attention.results import strongest
+from focused_attention.results import shown
 
 SOURCE = PAPER / "paper.typ"
 OUTPUT = PAPER / "paper.pdf"
 EPOCH = 0  # the date inside the PDF; it would otherwise be the time of compilation
 
 
-def compile_paper(source: Path, profile: str) -> bytes:
-    """The PDF of `source` with the numbers of `profile`.
+def compile_paper(source: Path, profile: str, findings: str) -> bytes:
+    """The PDF of `source` with the numbers of `profile` and the findings of another.
 
     Raises UserError with Typst's first message: a missing number, file or figure, or a warning.
     """
@@ -35,13 +35,14 @@ def compile_paper(source: Path, profile: str) -> bytes:
         raise UserError(
             f"{RESULTS / profile}: no results of profile {profile!r}; run `dvc repro collect` first"
         )
+    shown(findings)
     with tempfile.TemporaryDirectory() as packages:
         compiler = typst.Compiler(
             source,
             root=Path.cwd(),
             font_paths=[],
             ignore_system_fonts=True,
-            sys_inputs={"profile": profile, "findings": strongest(profile)},
+            sys_inputs={"profile": profile, "findings": findings},
             package_path=packages,
             package_cache_path=packages,
         )
@@ -66,7 +67,8 @@ def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description="Compile paper/paper.typ to paper/paper.pdf.").parse_args(
         argv
     )
-    pdf = compile_paper(SOURCE, load().profile)
+    params = load()
+    pdf = compile_paper(SOURCE, params.profile, params.findings)
     partial = OUTPUT.with_suffix(".partial")
     partial.write_bytes(pdf)
     partial.replace(OUTPUT)

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         if why:
             raise UserError(
                 f"{work.arm['arm']}: stage prune cannot change its {slot} attention: {why}; take "
-                f"the arm off prune.arms or the slot out of prune.words in {PARAMS}"
+                f"the arm off runs.prune or the slot out of prune.words in {PARAMS}"
             )
     kinds = ((model, False, (*params.top_k, None)), (quantised(model), True, (None,)))
     rows = []

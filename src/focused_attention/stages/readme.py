@@ -2,9 +2,9 @@
 
     python -m focused_attention.stages.readme
 
-They are the error rates of the profile and the verdicts on the claims, which are those of
-results/full/ where a `full` run is. The rest of README.md is left as it is. A smoke run's numbers
-are no results and are not shown.
+They are the error rates of the profile and the verdicts on the claims, which are those of the
+profile that params.yaml names as `findings`. The rest of README.md is left as it is. A smoke run's
+numbers are no results and are not shown.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import logging
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import MACHINES, README, RESULTS
-from focused_attention.results import read_csv, read_json, strongest, write_text
+from focused_attention.results import read_csv, read_json, shown, write_text
 
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
 END = "<!-- end of results -->"
@@ -22,11 +22,10 @@ VERDICTS = ("supported", "refuted", "undecided")
 TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whole prompts"}
 
 
-def results(profile: str) -> str:
+def results(profile: str, findings: str) -> str:
     """All that stands between the markers."""
-    rates, found = error_rates(profile), strongest(profile)
-    judged = read_json(RESULTS / found / "verdicts.json")
-    parts = (rates, verdicts(found, judged), made_of(judged), machines(profile))
+    rates, judged = error_rates(profile), read_json(shown(findings) / "verdicts.json")
+    parts = (rates, verdicts(findings, judged), made_of(judged), machines(profile))
     return "\n\n".join(filter(None, parts))
 
 
@@ -184,11 +183,14 @@ def _size(cell: dict[str, str]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description="Write README.md's results tables.").parse_args(argv)
-    profile = load().profile
+    params = load()
+    profile = params.profile
     if profile == "smoke":
         logging.info("%s: left as it is; a smoke run has no results to show", README)
         return
-    write_text(README, insert(README.read_text(encoding="utf-8"), results(profile)))
+    write_text(
+        README, insert(README.read_text(encoding="utf-8"), results(profile, params.findings))
+    )
     logging.info("%s: results of profile %s", README, profile)
 
 

@@ -31,8 +31,8 @@ ANSWERS = {"recall": recalled, "spot": spotted}
 def main(argv: list[str] | None = None) -> None:
     work, haystacks = seeking.begin(__doc__, argv)
     model, params = work.trained(), work.params.sweep
-    longest, heated = max(params.words), work.arm["arm"] in params.encoder
-    for slot, named in (("cross", "seek.arms"), *([("encoder", "sweep.encoder")] * heated)):
+    longest, heated = max(params.words), work.arm["arm"] in work.params.runs.encoder
+    for slot, named in (("cross", "runs.seek.arms"), *([("encoder", "runs.encoder")] * heated)):
         if why := refusal(temperature(model, 0.5, slot)):
             raise UserError(
                 f"{work.arm['arm']}: stage sweep cannot heat its {slot} attention: {why}; take the "

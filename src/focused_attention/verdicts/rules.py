@@ -87,7 +87,7 @@ def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
     needed = dict.fromkeys((*claim.arms, *claim.gate))
     if missing := [arm for arm in needed if arm not in evidence.swept]:
         raise NotComparedError(f"this profile does not train {' and '.join(missing)}")
-    if (seeds := len(evidence.params.seek.seeds)) < SEEDS:
+    if (seeds := len(evidence.params.runs.seek.seeds)) < SEEDS:
         raise NotComparedError(f"the plan asks for {SEEDS} seeds, this profile has {seeds}")
     if failed:
         raise UnjudgedError(f"a check of the instrument failed: {', '.join(failed)}")
