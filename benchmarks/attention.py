@@ -116,7 +116,7 @@ def row(name, ours, theirs, peer, unit, ratio, target) -> dict:
         "peer": None if theirs is None else round(theirs, 3),
         "peer_version": peer,
         "unit": unit,
-        "ratio": round(ratio, 3),
+        "ratio": round(ratio, 6),
         "target": target,
         "holds": ratio <= float(limit) if sign == "<=" else ratio >= float(limit),
     }
