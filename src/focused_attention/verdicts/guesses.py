@@ -83,7 +83,8 @@ def by_place(arm: str, runs: Sequence[Rows], asked: Rows, options: Options) -> l
     for place in sorted(set(places.tolist())):
         of = places == place
         line = Line(cell, np.array([1.0]), right[..., of], digit[..., of], math.nan)
-        ((_, row),) = rated(line, options)
+        with np.errstate(invalid="ignore"):  # as above
+            ((_, row),) = rated(line, options)
         rows.append({"arm": arm, "hay": hay, "place": place} | {k: row[k] for k in RATE[:5]})
     return rows
 
