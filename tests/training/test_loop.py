@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 from dataclasses import replace
 
 import pytest
@@ -108,8 +109,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_cure(composer, tmp_path)
     model = tiny_model(composer)
     with torch.no_grad():
         model.decoder.ln.weight.fill_(float("nan"))
-    with pytest.raises(UserError, match=r"the loss is nan at step 1; lower learning_rate"):
+    finite = r"the loss is nan at step 1; lower learning_rate"
+    with pytest.raises(UserError, match=finite) as raised:  # keeps the frames of the failed run
         run(composer, tmp_path, model=model)
+    assert not [t for t in threading.enumerate() if t.name == "prefetch"], raised
 
 
 def test_a_full_disk_at_a_checkpoint_is_one_line_and_leaves_nothing(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -60,9 +60,12 @@ def train(
     history, budget = History(**kept), params.batch_seconds / composer.frame
     groups = {task: [composer.batch(g) for g in bucketed(us, budget)] for task, us in dev.items()}
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a" if done else "w", encoding="utf-8") as lines:
-        batches = prefetched(islice(plans, done, None), composer.batch)
-        journal = Journal(history, lines, progress(params.steps, done, label))
+    with (
+        log.open("a" if done else "w", encoding="utf-8") as lines,
+        closing(prefetched(islice(plans, done, None), composer.batch)) as batches,
+        closing(progress(params.steps, done, label)) as bar,
+    ):  # also where training fails: the thread that renders ends
+        journal = Journal(history, lines, bar)
         for step in range(done + 1, params.steps + 1):
             batch = journal.awaited(next(batches).to(hardware))
             last = step == params.steps
@@ -80,8 +83,6 @@ def train(
                 kept = {"steps": history.steps, "dev": history.dev}
                 state.save(path, fingerprint, step, model, optim, kept)
                 journal.resume()
-        batches.close()
-        journal.bar.close()
     history.trained = sum(p.numel() for p in optim.state)
     return history
 
