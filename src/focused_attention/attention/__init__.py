@@ -1,7 +1,7 @@
 """Attention mechanisms, one file each; the registry is the folder listing.
 
 The file name is the registry key, the key in params.yaml and the name in every table. A file holds
-its keyword-only dataclass `Config` and one subclass of `Core` or `Mechanism`, and nothing else.
+its keyword-only dataclass `Config` and one subclass of `Mechanism`, and nothing else.
 """
 
 import dataclasses
@@ -10,17 +10,19 @@ import inspect
 from pathlib import Path
 
 from focused_attention.attention.base import AttentionOutput as AttentionOutput
-from focused_attention.attention.base import Core, Mechanism, MultiHeadAttention
-from focused_attention.attention.base import KeyValueCache as KeyValueCache
+from focused_attention.attention.base import Mechanism as Mechanism
+from focused_attention.attention.base import UnsuitedError as UnsuitedError
+from focused_attention.attention.state import KeyValueCache as KeyValueCache
+from focused_attention.attention.state import State as State
 
 MODULES = {  # usable alone, with the arguments they were published or documented with
-    "AdaptiveSpanAttention": "softmax.adaptive_span_published",
-    "SpanPredictor": "softmax.adaptive_span_published",
-    "HybridAttention": "sparse.hybrid_published",
+    "AdaptiveSpanAttention": "modules.adaptive_span",
+    "SpanPredictor": "modules.adaptive_span",
+    "HybridAttention": "modules.hybrid",
     "FocusedAttention": "softmax.focused",
     "HybridFocusedAttention": "sparse.hybrid",
-    "LocalAttention": "sparse.local",
-    "MixtureOfAutoregressiveAttention": "sparse.mixture_autoregressive",
+    "LocalAttention": "modules.local",
+    "MixtureOfAutoregressiveAttention": "modules.mixture_autoregressive",
 }
 
 FOLDER = Path(__file__).parent
@@ -46,20 +48,25 @@ def load(name: str) -> tuple[type, type]:
     (cls,) = (
         c
         for c in vars(module).values()
-        if inspect.isclass(c)
-        and issubclass(c, Core | Mechanism)
-        and c.__module__ == module.__name__
+        if inspect.isclass(c) and issubclass(c, Mechanism) and c.__module__ == module.__name__
     )
     return module.Config, cls
 
 
 def build(
-    name: str, *, dims: int, heads: int, causal: bool = False, cross: bool = False, **settings
+    name: str,
+    *,
+    dims: int,
+    heads: int,
+    causal: bool = False,
+    cross: bool = False,
+    layer: int = 0,
+    depth: int = 1,
+    **settings,
 ) -> Mechanism:
     """Mechanism `name` as a layer of width `dims` with `heads` heads.
 
-    `settings` are the fields of the mechanism's `Config`. A `Core` is built from its config and
-    wrapped in the shared projections; a `Mechanism` as `cls(config, dims, heads, causal=)`.
+    `settings` are the fields of the mechanism's `Config`; the layer is at place `layer` of `depth`.
 
     Raises ValueError for an unknown name or setting, heads that do not divide the width, or a use
     (causal, cross) that the mechanism does not support.
@@ -82,10 +89,7 @@ def build(
         raise ValueError(f"{name}: cannot hide the future (causal = False); given causal=True")
     if cross and not cls.cross:
         raise ValueError(f"{name}: cannot attend to another sequence; given cross=True")
-    config = config_cls(**settings)
-    if issubclass(cls, Core):
-        return MultiHeadAttention(cls(config, dims // heads), dims, heads, causal=causal)
-    return cls(config, dims, heads, causal=causal)
+    return cls(config_cls(**settings), dims, heads, causal, layer=layer, depth=depth)
 
 
 def __getattr__(name: str) -> type:

@@ -1,128 +1,105 @@
-"""What every attention mechanism shares: the output type, the masks, the cache, the projections.
+"""The one way into attention: what every mechanism shares stands here once.
 
 Shape alphabet: B batch, T query length, S key length, H heads, D model width, K head width.
 """
 
-from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from focused_attention.attention import checks
+from focused_attention.attention.positions import rotate, rotations
+from focused_attention.attention.state import KeyValueCache, State
+from focused_attention.attention.view import Edit, View
+
+NONE: Mapping[str, Tensor] = MappingProxyType({})
+
+
+class UnsuitedError(ValueError):
+    """A mechanism that is asked for what it cannot do: which, and what it lacks."""
+
 
 class AttentionOutput(NamedTuple):
-    """What a mechanism returns, always: the same three fields whatever was asked."""
+    """What a layer returns, always: the same three fields whatever was asked."""
 
     out: Tensor  # (B, T, D)
-    weights: Tensor | None  # (B, H, T, S), rows sum to 1 or are all zero; None unless asked for
-    losses: dict[str, Tensor]  # auxiliary losses by name, scalars; empty for most mechanisms
+    weights: Tensor | None = None  # (B, H, T, S); None unless asked for
+    losses: Mapping[str, Tensor] = NONE  # auxiliary losses by name, scalars
 
 
-@dataclass
-class KeyValueCache:
-    """Projected keys and values of one attention layer during decoding.
+class Combined(NamedTuple):
+    """What a mechanism makes of queries, keys and values."""
 
-    Self-attention appends in place to buffers that grow by doubling; cross-attention projects the
-    encoder output once and keeps it. Keys lie transposed in memory, which is how the product with a
-    single query reads them fastest.
-    """
-
-    keys: Tensor | None = field(default=None, repr=False)  # (B, H, capacity, K)
-    values: Tensor | None = field(default=None, repr=False)
-    length: int = 0  # keys that are valid
-
-    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append (B, H, T, K) keys and values; return all valid ones, (B, H, length, K)."""
-        B, H, T, K = k.shape
-        end = self.length + T
-        if self.keys is None or end > self.keys.shape[2]:
-            capacity = max(64, 2 * end)
-            keys, values = k.new_empty(B, H, K, capacity).mT, v.new_empty(B, H, capacity, K)
-            if self.keys is not None:
-                keys[:, :, : self.length] = self.keys[:, :, : self.length]
-                values[:, :, : self.length] = self.values[:, :, : self.length]
-            self.keys, self.values = keys, values
-        self.keys[:, :, self.length : end] = k
-        self.values[:, :, self.length : end] = v
-        self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def fill(self, k: Tensor, v: Tensor) -> None:
-        """Keep (B, H, S, K) keys and values that every later step reads."""
-        self.keys, self.values = k.mT.contiguous().mT, v.contiguous()
-        self.length = k.shape[2]
-
-    def reorder(self, index: Tensor) -> None:
-        """Keep the batch rows `index` (B',), as beam search does when it drops hypotheses."""
-        if self.keys is not None:
-            self.keys, self.values = self.keys.mT[index].mT, self.values[index]
-
-
-def attention_mask(
-    mask: Tensor | None, *, causal: bool, T: int, S: int, device: torch.device
-) -> Tensor | None:
-    """Merge a key mask (B, S) or a pairwise mask (B, T, S) with causality: (B or 1, 1, T, S) bool.
-
-    True means "may attend". The last query is aligned with the last key, so that a cached decoding
-    step (T = 1, S = all keys so far) sees every key. Returns None when nothing is masked.
-
-    Raises ValueError for a mask that is not bool or of another shape.
-    """
-    if mask is not None:
-        if mask.dtype != torch.bool:
-            raise ValueError(f"mask: expected dtype torch.bool (True = attend), given {mask.dtype}")
-        if mask.shape[1:] == (S,):
-            mask = mask[:, None, None, :]
-        elif mask.shape[1:] == (T, S):
-            mask = mask[:, None]
-        else:
-            raise ValueError(
-                f"mask: expected shape (B, {S}) or (B, {T}, {S}), given {tuple(mask.shape)}"
-            )
-    if causal and T > 1:
-        visible = torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
-        mask = visible[None, None] if mask is None else mask & visible
-    return mask
-
-
-def softmax_attention(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, need_weights: bool
-) -> tuple[Tensor, Tensor | None]:
-    """softmax(scale q kᵀ) v with rows that see nothing defined as zero.
-
-    q (B, H, T, K), k and v (B, H, S, K), mask broadcastable to (B, H, T, S) or None.
-    Returns (B, H, T, K) and, on request, the weights (B, H, T, S).
-    """
-    T, K = q.shape[-2:]
-    on_cpu = q.device.type == "cpu"
-    decodes = on_cpu and T == 1 and not torch.is_grad_enabled()  # there, fused attention is slower
-    if need_weights or decodes:
-        scores = (q * scale) @ k.mT
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf)
-        weights = scores.softmax(dim=-1)
-        if mask is not None:
-            weights = weights.masked_fill(~mask, 0.0)  # a row that sees nothing is 0, not NaN
-        return weights @ v, weights if need_weights else None
-    if K < 12 and T > 32 and on_cpu:  # 16 columns multiply quicker than 6 or 8
-        q, k, v = (F.pad(x, (0, 16 - K)) for x in (q, k, v))
-    if mask is None:
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :K], None
-    seen = mask.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask | ~seen, scale=scale)
-    return out[..., :K].masked_fill(~seen, 0.0), None
+    out: Tensor  # (B, branches * H, T, K)
+    weights: Tensor | None = None  # (B, H, T, S), if the view needs them
+    losses: Mapping[str, Tensor] = NONE
 
 
 class Mechanism(nn.Module):
-    """An attention mechanism as a layer of width D: `forward(x, xa, mask)` -> AttentionOutput.
+    """An attention mechanism as a layer of width D.
 
-    Three class attributes say what it can do, and a model that asks for more is refused.
+    It is `combine` that makes the mechanism: how q, k and v become an output. Projections, head
+    split, decoding state, masks, causality, positions and temperature are done around it; a config
+    with a field `base` has its queries and keys rotated (RoPE) where that is not None. What else it
+    owns, it makes in `setup`. One that changes more has `projected = False` and its own `forward`.
+
+    Projections are named as in openai/whisper (https://arxiv.org/abs/1706.03762), and the key's has
+    no bias. The class attributes say what a mechanism can do; one that is asked for more refuses.
     """
 
     causal: ClassVar[bool] = True  # can hide the future
     cross: ClassVar[bool] = True  # can attend to another sequence `xa`
     masked: ClassVar[bool] = True  # padding never changes an item's output
+    weighted: ClassVar[bool] = True  # has rows of weights to show
+    normalised: ClassVar[bool] = True  # which sum to one, or to zero where nothing is seen
+    tempered: ClassVar[bool] = True  # has a temperature
+    recurrent: ClassVar[bool] = False  # its decoding state does not grow
+    projected: ClassVar[bool] = True  # has this class's projections
+    branches: ClassVar[int] = 1  # outputs of `combine` that the output projection joins
+
+    # Another mechanism and the settings with which this one, having adopted it, computes the same;
+    # or why there are none.
+    neutral: ClassVar[tuple[str, dict[str, Any]] | str] = "whisper", {}
+
+    def __init__(
+        self,
+        config: Any,
+        dims: int,
+        heads: int,
+        causal: bool = False,
+        *,
+        layer: int = 0,
+        depth: int = 1,
+    ):
+        super().__init__()
+        self.config, self.dims, self.heads, self.is_causal = config, dims, heads, causal
+        self.layer, self.depth = layer, depth
+        self.base: float | None = getattr(config, "base", None)
+        self.edit: Edit | None = None  # an intervention on the rows of weights
+        self.heat: Tensor | None = None  # (H,) float64; None: 1, nothing is multiplied
+        checks.heads_divide(dims, heads, even=self.base is not None)
+        checks.positive(base=self.base)
+        if self.projected:
+            self.query = nn.Linear(dims, dims)
+            self.key = nn.Linear(dims, dims, bias=False)
+            self.value = nn.Linear(dims, dims)
+        self.setup(config)
+        if self.projected:
+            self.out = nn.Linear(self.branches * dims, dims)
+
+    def setup(self, config: Any) -> None:
+        """Check the settings, and make what the mechanism owns beside the projections."""
+
+    def combine(self, q: Tensor, k: Tensor, v: Tensor, view: View) -> Combined:
+        """q (B, H, T, K), k and v (B, H, S, K): rotated, tempered, and with what the state holds.
+
+        A recurrent mechanism is given the keys of this call alone, and its `view.state`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has neither combine nor forward")
 
     def forward(
         self,
@@ -130,81 +107,154 @@ class Mechanism(nn.Module):
         xa: Tensor | None = None,  # (B, S, D); None: self-attention, S = T
         mask: Tensor | None = None,  # bool, True = attend: keys (B, S) or pairs (B, T, S)
         *,
-        cache: KeyValueCache | None = None,
+        state: State | None = None,
         need_weights: bool = False,
     ) -> AttentionOutput:
-        raise NotImplementedError
+        """Attend. Raises ValueError for a wrong shape, dtype or device, naming the argument."""
+        q, k, v = self.project(x, xa, state)
+        view = self.view(x, xa, mask, k, state=state, need_weights=need_weights)
+        out, weights, losses = self.combine(q, k, v, view)
+        return AttentionOutput(self.out(out.transpose(1, 2).flatten(2)), weights, losses)
 
+    def view(self, x, xa, mask, k, *, state=None, need_weights=False) -> View:
+        """What `combine` is told of a call whose keys are k (B, H, S, K)."""
+        T, S = x.shape[1], k.shape[2]
+        if mask is not None:
+            checks.key_mask(mask, x.shape[0], T, S, x.device)
+        return View(
+            x=x,
+            T=T,
+            S=S,
+            mask=mask,
+            causal=self.is_causal and xa is None,
+            cross=xa is not None,
+            layer=self.layer,
+            depth=self.depth,
+            state=state,
+            need_weights=need_weights,
+            edit=self.edit,
+        )
 
-class Core(nn.Module):
-    """A mechanism that only changes how q, k, v are combined; `MultiHeadAttention` does the rest.
+    def project(
+        self, x: Tensor, xa: Tensor | None, state: State | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """q (B, H, T, K), k and v (B, H, S, K)."""
+        self.check(x, xa)
+        cached = isinstance(state, KeyValueCache)
+        q = self.split(self.query(x))
+        if self.heat is not None:
+            q = q / self.heat.to(q)[:, None, None]
+        if xa is not None and cached and state.keys is not None:
+            return q, state.keys, state.values
+        source = x if xa is None else xa
+        k, v = self.split(self.key(source)), self.split(self.value(source))
+        if xa is None:
+            q, k = self.position(q, k, 0 if state is None else state.length)
+            if cached:
+                k, v = state.append(k, v)
+        elif cached:
+            state.fill(k, v)
+        return q, k, v
 
-    `forward(q, k, v, mask, need_weights)` takes q (B, H, T, K), k and v (B, H, S, K) and the merged
-    mask, broadcastable to (B, H, T, S), and returns (B, H, T, K) and the weights or None.
-    """
-
-    causal: ClassVar[bool] = True
-    cross: ClassVar[bool] = True
-    masked: ClassVar[bool] = True
-
-    def position(self, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor]:
-        """Encode positions into q and k before they are cached; the first is at `offset`.
-
-        Called in self-attention only: two sequences share no positions.
-        """
-        return q, k
-
-    def visible(self, T: int, S: int, device: torch.device) -> Tensor | None:
-        """Which of S keys each of the last T queries may see in self-attention, (T, S) bool.
-
-        None: all of them. It is merged into the mask that `forward` is given.
-        """
-        return None
-
-    def forward(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        raise NotImplementedError
-
-
-class MultiHeadAttention(Mechanism):
-    """Projections, head split and output projection around a `Core`, named as in openai/whisper.
-
-    https://arxiv.org/abs/1706.03762; the key projection has no bias, as in Whisper.
-    """
-
-    def __init__(self, core: Core, dims: int, heads: int, *, causal: bool = False):
-        super().__init__()
-        self.heads = heads
-        self.is_causal = causal
-        self.query = nn.Linear(dims, dims)
-        self.key = nn.Linear(dims, dims, bias=False)
-        self.value = nn.Linear(dims, dims)
-        self.out = nn.Linear(dims, dims)
-        self.core = core
+    def check(self, x: Tensor, xa: Tensor | None) -> None:
+        """Raise ValueError for a wrong width, an empty sequence or a wrong device."""
+        device = getattr(self.query.weight, "device", x.device)  # in int8 it is no tensor
+        checks.sequence("x", x, self.dims, device)
+        if xa is not None:
+            if not self.cross:
+                raise ValueError(
+                    f"xa: expected None ({type(self).__name__} attends to its own sequence), "
+                    f"given {tuple(xa.shape)}"
+                )
+            checks.sequence("xa", xa, self.dims, device)
+            if xa.shape[0] != x.shape[0]:
+                raise ValueError(f"xa: expected a batch of {x.shape[0]}, given {xa.shape[0]}")
 
     def split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, K)
 
-    def forward(self, x, xa=None, mask=None, *, cache=None, need_weights=False):
-        q = self.split(self.query(x))
-        if xa is not None and cache is not None and cache.keys is not None:
-            k, v = cache.keys, cache.values
-        else:
-            source = x if xa is None else xa
-            k, v = self.split(self.key(source)), self.split(self.value(source))
-            if xa is None:
-                q, k = self.core.position(q, k, cache.length if cache is not None else 0)
-                if cache is not None:
-                    k, v = cache.append(k, v)
-            elif cache is not None:
-                cache.fill(k, v)
-        T, S = q.shape[2], k.shape[2]
-        causal = self.is_causal and xa is None
-        merged = attention_mask(mask, causal=causal, T=T, S=S, device=x.device)
-        visible = self.core.visible(T, S, x.device) if xa is None else None
-        if visible is not None:
-            merged = visible[None, None] if merged is None else merged & visible
-        out, weights = self.core(q, k, v, merged, need_weights)
-        out = out.transpose(1, 2).flatten(2)  # (B, T, D)
-        return AttentionOutput(self.out(out), weights, {})
+    def position(self, q: Tensor, k: Tensor, offset: int) -> tuple[Tensor, Tensor]:
+        """Encode positions into q and k (B, H, T, K), the first of which is at `offset`.
+
+        In self-attention only: two sequences share no positions.
+        """
+        if self.base is None:
+            return q, k
+        cos, sin = rotations(offset, q.shape[2], q.shape[3], self.base, q)
+        return rotate(q, cos, sin), rotate(k, cos, sin)
+
+    def new_state(self) -> State:
+        """An empty decoding state of this layer."""
+        return KeyValueCache()
+
+    @property
+    def temperature(self) -> Tensor:
+        """Of every head, (H,), relative to the mechanism's own: below 1 sharper, above 1 softer."""
+        one = torch.ones(self.heads, dtype=torch.float64)
+        return one if self.heat is None else self.heat
+
+    @temperature.setter
+    def temperature(self, value: float | Tensor) -> None:
+        """Set it for all heads or, (H,), for each. At 1 nothing is multiplied at all.
+
+        Raises UnsuitedError for a mechanism without, ValueError for a value that is not positive.
+        """
+        heads = torch.as_tensor(value, dtype=torch.float64).expand(self.heads)
+        if not bool((heads > 0).all()):
+            raise ValueError(f"temperature: expected a positive number, given {value}")
+        neutral = bool((heads == 1).all())
+        if not (neutral or self.tempered):
+            raise UnsuitedError(f"{type(self).__name__} has no temperature")
+        self.heat = None if neutral else heads
+
+    def placed(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of an adopted mechanism, by the names and in the shapes they have here.
+
+        A mechanism that has another way to start as the function of its source says so here.
+        """
+        return weights
+
+    @torch.no_grad()
+    def adopt(self, source: "Mechanism") -> Self:
+        """Take over another mechanism's weights; what it has not stays as initialised.
+
+        Raises UnsuitedError for weights of the source that find no place.
+        """
+        own = self.state_dict()
+        for name, tensor in self.placed(source.state_dict()).items():
+            if name not in own or own[name].shape != tensor.shape:
+                raise UnsuitedError(
+                    f"{type(self).__name__} cannot adopt {type(source).__name__}: no place for "
+                    f"{name} {tuple(tensor.shape)}"
+                )
+            own[name].copy_(tensor)
+        return self
+
+
+def softmax_attention(
+    q: Tensor, k: Tensor, v: Tensor, view: View, mask: Tensor | None, scale: float | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """softmax(scale q kᵀ) v with rows that see nothing defined as zero.
+
+    q (B, H, T, K), k and v (B, H, S, K), mask broadcastable to (B, H, T, S) or None; the scale is
+    1 / sqrt(K). Returns (B, H, T, K) and, if the view needs them, the weights (B, H, T, S).
+    """
+    T, K = q.shape[-2:]
+    scale = K**-0.5 if scale is None else scale
+    on_cpu = q.device.type == "cpu"
+    decodes = on_cpu and T == 1 and not torch.is_grad_enabled()  # there, fused attention is slower
+    if view.explicit or decodes:
+        scores = (q * scale) @ k.mT
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        weights = scores.softmax(dim=-1)
+        if mask is not None:
+            weights = weights.masked_fill(~mask, 0.0)  # a row that sees nothing is 0, not NaN
+        return view.read(weights, v)
+    if K < 12 and T > 32 and on_cpu:  # 16 columns multiply quicker than 6 or 8
+        q, k, v = (F.pad(x, (0, 16 - K)) for x in (q, k, v))
+    if mask is None:
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :K], None
+    seen = mask.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask | ~seen, scale=scale)
+    return out[..., :K].masked_fill(~seen, 0.0), None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from focused_attention.attention import checks
-from focused_attention.attention.base import attention_mask
+from focused_attention.attention.view import View
 from focused_attention.attention.windows import blocks, distances, visible, window_attention
 
 SCHEDULES = ("off", "published", "learned", "learned_span", "log_length")
@@ -21,9 +21,7 @@ class Spans(NamedTuple):
     """What the focus decided, per head: R is 1, or T where the context differs between queries."""
 
     span: Tensor  # (B, H, R) frames that are seen in full, on either side
-    temperature: (
-        Tensor  # (B, H, R) relative to 1 / sqrt(K): 1 is standard attention, less is sharper
-    )
+    temperature: Tensor  # (B, H, R) relative to 1 / sqrt(K): 1 is standard attention
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,10 +67,10 @@ class Focus(nn.Module):
         if config.schedule == "learned_span":
             self.slope = nn.Parameter(torch.zeros(heads))
 
-    def predict(self, v: Tensor, mask: Tensor | None, *, T: int, causal: bool) -> Spans:
-        """Spans and temperatures of T queries from the values v (B, H, S, K) of their keys."""
+    def predict(self, v: Tensor, view: View) -> Spans:
+        """Spans and temperatures of the queries from the values v (B, H, S, K) of their keys."""
         logits = v.transpose(1, 2).flatten(2) @ self.predictor.weight.T  # (B, S, H or 1)
-        mean, n = running_mean(logits.float(), mask, T=T, causal=causal)  # (B, R, H), (B, R, 1)
+        mean, n = running_mean(logits.float(), view)  # (B, R, H), (B, R, 1)
         share = (mean + self.predictor.bias).sigmoid().transpose(1, 2)  # (B, H or 1, R)
         share = share.expand(-1, self.heads, -1)
         n = n.transpose(1, 2)  # (B, 1, R)
@@ -90,7 +88,7 @@ class Focus(nn.Module):
             case "learned_span":
                 temperature = (self.level[:, None] + self.slope[:, None] * (share - 0.5)).exp()
             case "log_length":
-                seen = torch.minimum(n, 1 + span * (1 if causal else 2)).clamp(min=2)
+                seen = torch.minimum(n, 1 + span * (1 if view.causal else 2)).clamp(min=2)
                 temperature = (torch.log(seen.new_tensor(config.train_length)) / seen.log()).sqrt()
         return Spans(span, temperature)
 
@@ -105,26 +103,22 @@ class Focus(nn.Module):
         q: Tensor,  # (B, H, T, K)
         k: Tensor,  # (B, H, S, K)
         v: Tensor,  # (B, H, S, K)
-        mask: Tensor | None,  # bool, True = attend: keys (B, S) or pairs (B, T, S)
-        *,
-        causal: bool,
-        cross: bool,
-        need_weights: bool,
+        view: View,
     ) -> tuple[Tensor, Tensor | None]:
         """Attention inside the predicted spans: (B, H, T, K) and, on request, (B, H, T, S)."""
-        T, S = q.shape[2], k.shape[2]
-        span, temperature = self.predict(v, mask, T=T, causal=causal)
+        T, S = view.T, view.S
+        span, temperature = self.predict(v, view)
         scale = q.shape[-1] ** -0.5
         plain, q = q, q * (scale / temperature[..., None]).to(q.dtype)  # times (B, H, R, 1)
-        if not (cross or need_weights or T != S or self.config.max_span is None):
+        if not (view.cross or view.explicit or T != S or self.config.max_span is None):
             reach = self.config.max_span + self.config.ramp - 1
             size = max(16, -(-reach // 8) * 8)  # multiples of 8 fill the vector registers
-            after = 0 if causal else 1
+            after = 0 if view.causal else 1
             if (2 + after) * size < T:
-                return self.windowed(q, k, v, mask, span, size, after)
-        merged = attention_mask(mask, causal=causal, T=T, S=S, device=q.device)
+                return self.windowed(q, k, v, view.mask, span, size, after)
+        merged = view.pairs()
         positions = torch.arange(S, device=q.device)
-        if cross:
+        if view.cross:
             unfocused = (plain * scale) @ k.transpose(-2, -1)
             if merged is not None:
                 unfocused = unfocused.masked_fill(~merged, torch.finfo(q.dtype).min)
@@ -135,8 +129,7 @@ class Focus(nn.Module):
         inside = inside if merged is None else inside & merged
         scores = q @ k.transpose(-2, -1) + bias.to(q.dtype)  # (B, H, T, S)
         weights = scores.masked_fill(~inside, -torch.inf).softmax(dim=-1)
-        weights = weights.masked_fill(~inside, 0.0)  # a row that sees nothing is 0, not NaN
-        return weights @ v, weights if need_weights else None
+        return view.read(weights.masked_fill(~inside, 0.0), v)  # seeing nothing is 0, not NaN
 
     def windowed(self, q, k, v, mask, span, size: int, after: int) -> tuple[Tensor, None]:
         """The same within blocks: time and memory grow with T."""
@@ -152,22 +145,22 @@ class Focus(nn.Module):
         )
 
 
-def running_mean(x: Tensor, mask: Tensor | None, *, T: int, causal: bool) -> tuple[Tensor, Tensor]:
+def running_mean(x: Tensor, view: View) -> tuple[Tensor, Tensor]:
     """Mean of x (B, S, C) over the keys that a query may see, and their number.
 
     Returns (B, R, C) and (B, R, 1). R is 1 where all T queries see the same keys, else T; the last
     query is aligned with the last key. A query that sees nothing has mean 0 and number 1.
     """
     B, S, _ = x.shape
+    mask, first = view.mask, S - view.T
     if mask is not None and mask.ndim == 3:
-        merged = attention_mask(mask, causal=causal, T=T, S=S, device=x.device)
-        seen = merged[:, 0].to(x.dtype)  # (B or 1, T, S)
+        seen = view.pairs()[:, 0].to(x.dtype)  # (B or 1, T, S)
         n = seen.sum(dim=-1, keepdim=True).clamp(min=1).expand(B, -1, -1)
         return seen @ x / n, n
     seen = x.new_ones(1, S, 1) if mask is None else mask[..., None].to(x.dtype)
     x = x if mask is None else x.masked_fill(~mask[..., None], 0.0)
-    if causal:
-        n = seen.cumsum(dim=1)[:, S - T :].clamp(min=1)
-        return x.cumsum(dim=1)[:, S - T :] / n, n.expand(B, -1, -1)
+    if view.causal:
+        n = seen.cumsum(dim=1)[:, first:].clamp(min=1)
+        return x.cumsum(dim=1)[:, first:] / n, n.expand(B, -1, -1)
     n = seen.sum(dim=1, keepdim=True).clamp(min=1)
     return x.sum(dim=1, keepdim=True) / n, n.expand(B, -1, -1)

@@ -1,17 +1,29 @@
 """Rotary positions (RoPE), https://arxiv.org/abs/2104.09864."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 
-def rotations(positions: Tensor, head_dims: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of every position and frequency, (T, K / 2) each.
+def rotations(
+    first: int, count: int, head_dims: int, base: float, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of every frequency at positions first, first + 1, ..., (count, K / 2) each.
 
-    The angles are taken in double precision: at position 10,000 single precision is 1e-3 off.
+    Of the dtype and on the device of `like`.
     """
-    exponents = torch.arange(0, head_dims, 2, device=positions.device, dtype=torch.float64)
+    return _rotations(first, count, head_dims, base, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)  # the layers of a model ask for the same ones
+@torch.inference_mode(mode=False)  # what decoding made, training may use
+def _rotations(first, count, head_dims, base, dtype, device) -> tuple[Tensor, Tensor]:
+    """The angles are double precision: at position 10,000 single precision is 1e-3 off."""
+    exponents = torch.arange(0, head_dims, 2, device=device, dtype=torch.float64)
+    positions = torch.arange(first, first + count, device=device)
     angles = positions[:, None] * base ** (-exponents / head_dims)
-    return angles.cos(), angles.sin()
+    return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 class Rotation(torch.autograd.Function):

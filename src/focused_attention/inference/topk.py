@@ -2,27 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from focused_attention.attention.base import Core, MultiHeadAttention
-from focused_attention.inference import UnsuitedError, attentions
+from focused_attention.inference import edited
 from focused_attention.models import SpeechModel
-
-
-class SparseCore(Core):
-    """A core whose rows keep their largest weights alone, and are divided by what is left."""
-
-    def __init__(self, core: Core, top_k: int | None, mass: float | None):
-        super().__init__()
-        self.core, self.top_k, self.mass = core, top_k, mass
-        self.position, self.visible = core.position, core.visible
-
-    def forward(self, q, k, v, mask, need_weights):
-        _, weights = self.core(q, k, v, mask, True)
-        weights = keep_largest(weights, top_k=self.top_k, mass=self.mass)
-        return weights @ v, weights if need_weights else None
 
 
 def keep_largest(weights: Tensor, *, top_k: int | None = None, mass: float | None = None) -> Tensor:
@@ -49,24 +35,16 @@ def keep_largest(weights: Tensor, *, top_k: int | None = None, mass: float | Non
 
 
 @contextmanager
-def sparse(
+def topk(
     model: SpeechModel, *slots: str, top_k: int | None = None, mass: float | None = None
-) -> Iterator[None]:
+) -> Iterator[SpeechModel]:
     """Drop all but the largest attention weights of `slots`, see `keep_largest`.
 
-    Neither `top_k` nor `mass`: nothing is dropped. Raises UnsuitedError for a mechanism that does
-    more than combine queries, keys and values.
+    Neither `top_k` nor `mass`: nothing is dropped. Raises UnsuitedError for a mechanism whose rows
+    of weights cannot be changed.
     """
-    changed: list[tuple[MultiHeadAttention, Core]] = []
-    try:
-        if top_k is not None or mass is not None:
-            for slot in slots:
-                for layer in attentions(model, slot):
-                    if not isinstance(layer, MultiHeadAttention):
-                        raise UnsuitedError(f"{type(layer).__name__} has no weights to drop")
-                    changed.append((layer, layer.core))
-                    layer.core = SparseCore(layer.core, top_k, mass)
-        yield
-    finally:
-        for layer, core in changed:
-            layer.core = core
+    if top_k is None and mass is None:
+        yield model
+        return
+    with edited(model, slots, partial(keep_largest, top_k=top_k, mass=mass)):
+        yield model

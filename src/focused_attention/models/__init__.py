@@ -3,6 +3,7 @@
 import dataclasses
 
 from focused_attention.models import echo, whisper
+from focused_attention.models.adopt import adopt as adopt
 from focused_attention.models.blocks import Cache as Cache
 from focused_attention.models.blocks import Slot as Slot
 from focused_attention.models.skeleton import DecoderOutput as DecoderOutput

@@ -3,14 +3,14 @@
 Shape alphabet: B batch, T query length, S key length, H heads, D model width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from focused_attention import attention
-from focused_attention.attention import KeyValueCache
+from focused_attention.attention import State
 
 
 @dataclass(kw_only=True, slots=True)
@@ -39,19 +39,20 @@ class Slot:
             raise ValueError(f"slot: expected a 'mechanism' and its settings, given {settings}")
         return cls(mechanism=settings.pop("mechanism"), settings=settings)
 
-    def build(self, *, dims: int, heads: int, causal: bool = False, cross: bool = False):
-        """The slot's mechanism as a layer; see `attention.build`."""
-        return attention.build(
-            self.mechanism, dims=dims, heads=heads, causal=causal, cross=cross, **self.settings
-        )
+    def build(self, **place):
+        """The slot's mechanism as a layer at a place; see `attention.build`."""
+        return attention.build(self.mechanism, **place, **self.settings)
 
 
 class Cache:
-    """What decoding keeps: per decoder layer, the keys and values of both attentions."""
+    """What decoding keeps: per decoder block, the states of both attentions."""
 
-    def __init__(self, n_layer: int):
-        self.attn = [KeyValueCache() for _ in range(n_layer)]
-        self.cross_attn = [KeyValueCache() for _ in range(n_layer)]
+    def __init__(self, blocks: Iterable["ResidualAttentionBlock"]):
+        self.attn: list[State] = []
+        self.cross_attn: list[State] = []
+        for block in blocks:
+            self.attn.append(block.attn.new_state())
+            self.cross_attn.append(block.cross_attn.new_state())
         self.length = 0  # tokens decoded so far
 
     def reorder(self, index: Tensor, *, cross: bool = True) -> None:
@@ -81,11 +82,15 @@ class ResidualAttentionBlock(nn.Module):
         attn: Slot,
         cross_attn: Slot | None = None,
         causal: bool = False,
+        *,
+        layer: int = 0,
+        depth: int = 1,
     ):
         super().__init__()
-        self.attn = attn.build(dims=dims, heads=heads, causal=causal)
+        place = {"dims": dims, "heads": heads, "layer": layer, "depth": depth}
+        self.attn = attn.build(causal=causal, **place)
         self.attn_ln = nn.LayerNorm(dims)
-        self.cross_attn = cross_attn and cross_attn.build(dims=dims, heads=heads, cross=True)
+        self.cross_attn = cross_attn and cross_attn.build(cross=True, **place)
         self.cross_attn_ln = nn.LayerNorm(dims) if cross_attn else None
         self.mlp = nn.Sequential(nn.Linear(dims, 4 * dims), nn.GELU(), nn.Linear(4 * dims, dims))
         self.mlp_ln = nn.LayerNorm(dims)
@@ -97,16 +102,16 @@ class ResidualAttentionBlock(nn.Module):
         mask: Tensor | None = None,  # of x: (B, T), True = attend
         cross_mask: Tensor | None = None,  # of xa: (B, S)
         *,
-        cache: KeyValueCache | None = None,
-        cross_cache: KeyValueCache | None = None,
+        state: State | None = None,
+        cross_state: State | None = None,
         need_weights: bool = False,
     ) -> BlockOutput:
-        attended = self.attn(self.attn_ln(x), None, mask, cache=cache, need_weights=need_weights)
+        attended = self.attn(self.attn_ln(x), None, mask, state=state, need_weights=need_weights)
         x = x + attended.out
         losses, cross_weights = [attended.losses], None
         if self.cross_attn is not None:
             crossed = self.cross_attn(
-                self.cross_attn_ln(x), xa, cross_mask, cache=cross_cache, need_weights=need_weights
+                self.cross_attn_ln(x), xa, cross_mask, state=cross_state, need_weights=need_weights
             )
             x = x + crossed.out
             losses.append(crossed.losses)

@@ -38,8 +38,9 @@ class Echo(SpeechModel):
             config,
             AudioEncoder(
                 config,
-                encoder_blocks(config, focus, config.focus_blocks)
-                + encoder_blocks(config, encoder, config.n_audio_layer),
+                encoder_blocks(
+                    config, *[focus] * config.focus_blocks, *[encoder] * config.n_audio_layer
+                ),
                 positions=None,
             ),
             TextDecoder(config, decoder_blocks(config, decoder, cross), absolute_positions=False),

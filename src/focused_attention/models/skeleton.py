@@ -153,7 +153,7 @@ class TextDecoder(nn.Module):
         return F.linear(x, weight)
 
     def new_cache(self) -> Cache:
-        return Cache(len(self.blocks))
+        return Cache(self.blocks)
 
     def forward(
         self,
@@ -184,8 +184,8 @@ class TextDecoder(nn.Module):
                 x,
                 audio,
                 cross_mask=mask,
-                cache=cache and cache.attn[i],
-                cross_cache=cache and cache.cross_attn[i],
+                state=cache and cache.attn[i],
+                cross_state=cache and cache.cross_attn[i],
                 need_weights=need_weights,
             )
             x = output.x
@@ -239,16 +239,20 @@ class SpeechModel(nn.Module):
         )
 
 
-def encoder_blocks(dims: Dimensions, slot: Slot, n_layer: int) -> list[nn.Module]:
+def encoder_blocks(dims: Dimensions, *slots: Slot) -> list[nn.Module]:
+    """A block for every slot, from the first to the last."""
+    D, H = dims.n_audio_state, dims.n_audio_head
     return [
-        ResidualAttentionBlock(dims.n_audio_state, dims.n_audio_head, slot) for _ in range(n_layer)
+        ResidualAttentionBlock(D, H, slot, layer=layer, depth=len(slots))
+        for layer, slot in enumerate(slots)
     ]
 
 
 def decoder_blocks(dims: Dimensions, slot: Slot, cross: Slot) -> list[nn.Module]:
+    D, H, depth = dims.n_text_state, dims.n_text_head, dims.n_text_layer
     return [
-        ResidualAttentionBlock(dims.n_text_state, dims.n_text_head, slot, cross, causal=True)
-        for _ in range(dims.n_text_layer)
+        ResidualAttentionBlock(D, H, slot, cross, causal=True, layer=layer, depth=depth)
+        for layer in range(depth)
     ]
 
 

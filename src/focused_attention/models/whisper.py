@@ -43,7 +43,7 @@ class Whisper(SpeechModel):
             config,
             AudioEncoder(
                 config,
-                encoder_blocks(config, encoder, config.n_audio_layer),
+                encoder_blocks(config, *[encoder] * config.n_audio_layer),
                 sinusoids(config.n_audio_ctx, config.n_audio_state),
             ),
             TextDecoder(config, decoder_blocks(config, decoder, cross), absolute_positions=True),

@@ -8,9 +8,9 @@ import torch
 from focused_attention import results
 from focused_attention.errors import UserError, run
 from focused_attention.inference import refusal
-from focused_attention.inference.int8 import quantised
+from focused_attention.inference.int8 import int8 as quantised
 from focused_attention.inference.temperature import temperature
-from focused_attention.inference.topk import sparse
+from focused_attention.inference.topk import topk as sparse
 from focused_attention.measures.answers import recalled
 from focused_attention.models import SpeechModel
 from focused_attention.paths import PARAMS, RESULTS

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from focused_attention.attention.base import AttentionOutput
+from focused_attention.attention.base import Combined, Mechanism
 from focused_attention.attention.focus import Focus, FocusConfig, Spans
-from focused_attention.attention.layer import ProjectedAttention
 
 
 @dataclass(kw_only=True, slots=True)
@@ -14,7 +13,7 @@ class Config(FocusConfig):
     base: float | None = None  # rotate queries and keys (RoPE) with this base; None: do not
 
 
-class FocusedAttention(ProjectedAttention):
+class FocusedAttention(Mechanism):
     """Multi-head attention inside a predicted span, sharpened or softened with that span.
 
     The corrected form of the focused attention module's `AdaptiveSpanAttention`: the window really
@@ -30,26 +29,15 @@ class FocusedAttention(ProjectedAttention):
     torch.Size([2, 4, 1])
     """
 
-    def __init__(self, config: Config, dims: int, heads: int, causal: bool = False):
-        super().__init__(dims, heads, causal=causal, base=config.base)
-        self.focus = Focus(config, dims, heads)
-        self.out = nn.Linear(dims, dims)
+    neutral = "whisper", {"max_span": 10**6, "schedule": "off"}
+
+    def setup(self, config):
+        self.focus = Focus(config, self.dims, self.heads)
 
     def spans(self, x: Tensor, xa: Tensor | None = None, mask: Tensor | None = None) -> Spans:
         """The spans in frames and the temperatures that `forward` uses on the same input."""
-        q, _, v = self.project(x, xa, mask, None)
-        return self.focus.predict(v, mask, T=q.shape[2], causal=self.is_causal and xa is None)
+        _, k, v = self.project(x, xa)
+        return self.focus.predict(v, self.view(x, xa, mask, k))
 
-    def forward(self, x, xa=None, mask=None, *, cache=None, need_weights=False):
-        cross = xa is not None
-        q, k, v = self.project(x, xa, mask, cache)
-        out, weights = self.focus(
-            q,
-            k,
-            v,
-            mask,
-            causal=self.is_causal and not cross,
-            cross=cross,
-            need_weights=need_weights,
-        )
-        return AttentionOutput(self.out(out.transpose(1, 2).flatten(2)), weights, {})
+    def combine(self, q, k, v, view):
+        return Combined(*self.focus(q, k, v, view))

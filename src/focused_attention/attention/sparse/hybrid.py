@@ -1,13 +1,13 @@
 """Hybrid attention: a local focused branch beside a global one."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from focused_attention.attention.base import AttentionOutput, attention_mask, softmax_attention
+from focused_attention.attention.base import Combined, Mechanism, softmax_attention
 from focused_attention.attention.focus import Focus, FocusConfig, Spans
-from focused_attention.attention.layer import ProjectedAttention
 
 
 @dataclass(kw_only=True, slots=True)
@@ -15,7 +15,7 @@ class Config(FocusConfig):
     base: float | None = 10000.0  # rotate queries and keys (RoPE) with this base; None: do not
 
 
-class HybridFocusedAttention(ProjectedAttention):
+class HybridFocusedAttention(Mechanism):
     """A focused local branch and a global branch, concatenated and joined by one projection.
 
     The corrected form of the focused attention module's `HybridAttention`; the local branch is
@@ -29,23 +29,25 @@ class HybridFocusedAttention(ProjectedAttention):
     torch.Size([2, 100, 32])
     """
 
-    def __init__(self, config: Config, dims: int, heads: int, causal: bool = False):
-        super().__init__(dims, heads, causal=causal, base=config.base)
-        self.focus = Focus(config, dims, heads)
-        self.projection = nn.Linear(2 * dims, dims)
+    branches = 2
+    neutral = "rotary", {}
+
+    def setup(self, config):
+        self.focus = Focus(config, self.dims, self.heads)
 
     def spans(self, x: Tensor, xa: Tensor | None = None, mask: Tensor | None = None) -> Spans:
         """The spans in frames and the temperatures that `forward` uses on the same input."""
-        q, _, v = self.project(x, xa, mask, None)
-        return self.focus.predict(v, mask, T=q.shape[2], causal=self.is_causal and xa is None)
+        _, k, v = self.project(x, xa)
+        return self.focus.predict(v, self.view(x, xa, mask, k))
 
-    def forward(self, x, xa=None, mask=None, *, cache=None, need_weights=False):
-        cross = xa is not None
-        causal = self.is_causal and not cross
-        q, k, v = self.project(x, xa, mask, cache)
-        T, S = q.shape[2], k.shape[2]
-        near, _ = self.focus(q, k, v, mask, causal=causal, cross=cross, need_weights=False)
-        merged = attention_mask(mask, causal=causal, T=T, S=S, device=x.device)
-        far, weights = softmax_attention(q, k, v, merged, q.shape[-1] ** -0.5, need_weights)
-        joined = torch.cat((near.transpose(1, 2), far.transpose(1, 2)), dim=2)  # (B, T, 2 H, K)
-        return AttentionOutput(self.projection(joined.flatten(2)), weights, {})
+    def combine(self, q, k, v, view):
+        near, _ = self.focus(q, k, v, dataclasses.replace(view, need_weights=False))
+        far, weights = softmax_attention(q, k, v, view, view.pairs())
+        return Combined(torch.cat((near, far), dim=1), weights)
+
+    def placed(self, weights):
+        """The global branch becomes the source, to which the local one at first adds nothing."""
+        joined = weights["out.weight"]
+        if joined.shape[1] == self.dims:
+            joined = torch.cat((torch.zeros_like(joined), joined), dim=1)
+        return weights | {"out.weight": joined}

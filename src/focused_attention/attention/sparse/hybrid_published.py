@@ -3,18 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from focused_attention.attention import checks
 from focused_attention.attention.base import AttentionOutput, Mechanism
 from focused_attention.attention.focus import Spans
-from focused_attention.attention.softmax.adaptive_span_published import (
-    AdaptiveSpanAttention,
-    MultiheadAttention,
-    SpanPredictor,
-    slide_win,
-    window_lengths,
-)
+from focused_attention.attention.modules.hybrid import HybridAttention
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,63 +19,6 @@ class Config:
     slid_win: int = 32  # longest window, in frames
     temp_scale: float = 0.01  # how much the span moves the temperature
     sharpen_longer: bool = False
-
-
-class HybridAttention(nn.Module):
-    """The published module, with its arguments: local windows beside global attention.
-
-    `xa`, `mask`, `kv_cache`, `new_dist` and `new_base` are accepted and ignored, as published.
-
-    >>> layer = HybridAttention(base=10000, dims=32, head=4, max_dist=100)
-    >>> layer(torch.randn(2, 100, 32)).shape
-    torch.Size([2, 100, 32])
-    """
-
-    def __init__(
-        self,
-        base: float,
-        dims: int,
-        head: int,
-        max_dist: int,
-        win_size: int = 32,
-        max_span: int = 32,
-        slid_win: int = 32,
-        sharpen_longer: bool = False,
-        temp_scale: float = 0.01,
-    ):
-        super().__init__()
-        checks.positive(slid_win=slid_win)
-        self.max_dist = max_dist
-        self.win_size = win_size
-        self.max_span = max_span
-        self.slid_win = slid_win
-        self.span_pred = SpanPredictor(dims)
-        self.dist_local = max_dist
-        self.dist_global = max_dist
-        self.attn_local = AdaptiveSpanAttention(
-            base, dims, head, self.dist_local, win_size, max_span, temp_scale, sharpen_longer
-        )
-        self.attn_global = MultiheadAttention(base, dims, head, self.dist_global)
-        self.ln_local = nn.LayerNorm(dims)
-        self.ln_global = nn.LayerNorm(dims)
-        self.projection = nn.Linear(2 * dims, dims)
-
-    def span_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The global branch's output (B, T, D) and the span predicted from its mean, (B, 1)."""
-        globe = self.ln_global(x)
-        globe_out, _ = self.attn_global(globe, globe, globe)
-        return globe_out, self.span_pred(globe_out.mean(dim=1))
-
-    def forward(
-        self, x: Tensor, new_dist=None, new_base=None, xa=None, mask=None, kv_cache=None
-    ) -> Tensor:
-        local = self.ln_local(x)
-        globe_out, span_scale = self.span_scale(x)
-        win_size, span_len = window_lengths(span_scale, self.slid_win, self.max_span)
-        self.attn_local.max_dist = min(self.dist_local, span_len, win_size)
-        self.attn_global.max_dist = min(self.max_dist, local.shape[1])
-        local_out = slide_win(self.attn_local, local, win_size, span_len, span_scale)
-        return self.projection(torch.cat([local_out, globe_out], dim=-1))
 
 
 class HybridPublished(Mechanism):
@@ -95,20 +32,29 @@ class HybridPublished(Mechanism):
     causal = False
     cross = False
     masked = False
+    projected = False
+    neutral = "each of its branches has a layer normalisation of its own"
 
-    def __init__(self, config: Config, dims: int, heads: int, causal: bool = False):
-        super().__init__()
-        self.dims, self.heads = dims, heads
+    def setup(self, config):
         self.hybrid = HybridAttention(
             config.base,
-            dims,
-            heads,
+            self.dims,
+            self.heads,
             config.max_dist,
             max_span=config.max_span,
             slid_win=config.slid_win,
             sharpen_longer=config.sharpen_longer,
             temp_scale=config.temp_scale,
         )
+
+    def placed(self, weights):
+        """The global branch becomes the source, and what it writes at first the output."""
+        joined = self.hybrid.projection
+        eye = torch.eye(self.dims, device=joined.weight.device)
+        return {f"hybrid.attn_global.attention.{name}": w for name, w in weights.items()} | {
+            "hybrid.projection.weight": torch.cat((torch.zeros_like(eye), eye), dim=1),
+            "hybrid.projection.bias": torch.zeros_like(joined.bias),
+        }
 
     def spans(self, x: Tensor, xa: None = None, mask: Tensor | None = None) -> Spans:
         """Span in frames and temperature: one for the whole batch, as published."""
@@ -119,11 +65,11 @@ class HybridPublished(Mechanism):
             scale.new_full(shape, self.hybrid.attn_local.temperature(scale.item())),
         )
 
-    def forward(self, x, xa=None, mask=None, *, cache=None, need_weights=False):
+    def forward(self, x, xa=None, mask=None, *, state=None, need_weights=False):
         checks.sequence("x", x, self.dims, self.hybrid.projection.weight.device)
-        out = self.hybrid(x)
-        weights = None
+        globe = self.hybrid.attn_global.attention
+        globe.temperature, self.hybrid.attn_local.heat = self.temperature, self.heat
+        out, weights = self.hybrid(x), None
         if need_weights:
-            globe = self.hybrid.attn_global.attention
             weights = globe(self.hybrid.ln_global(x), need_weights=True).weights
-        return AttentionOutput(out, weights, {})
+        return AttentionOutput(out, weights)

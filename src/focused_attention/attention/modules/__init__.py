@@ -1,0 +1,1 @@
+"""Modules that are usable alone, with the arguments they were published or documented with."""
