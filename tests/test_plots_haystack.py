@@ -462,15 +462,17 @@ def test_ends_on_the_edge_of_the_grid_are_open():
 def test_schedules_are_those_of_the_focus():
     torch = pytest.importorskip("torch")
     from focused_attention.attention.focus import Focus, FocusConfig
+    from focused_attention.attention.view import View
 
     values, mask = torch.zeros(1, 2, 40, 4), torch.ones(1, 40, dtype=torch.bool)
+    view = View(x=torch.zeros(1, 40, 8), T=40, S=40, mask=mask)
     for longer in (True, False):
         focus = Focus(FocusConfig(sharpen_longer=longer), 8, 2)
         torch.nn.init.zeros_(focus.predictor.bias)  # a share of one half
-        found = focus.predict(values, mask, T=40, causal=False).temperature
+        found = focus.predict(values, view).temperature
         assert found.flatten()[0].item() == pytest.approx(published(np.array(0.5), longer))
     focus = Focus(FocusConfig(schedule="log_length", train_length=100, max_span=400), 8, 2)
-    found = focus.predict(values, mask, T=40, causal=False).temperature
+    found = focus.predict(values, view).temperature
     assert found.flatten()[0].item() == pytest.approx(log_length(np.array(40.0), 100.0))
 
 

@@ -4,6 +4,7 @@ Shape alphabet: B batch, T query length, S key length, D model width.
 """
 
 import dataclasses
+import importlib
 import re
 
 import pytest
@@ -11,43 +12,48 @@ import torch
 from torch.testing import assert_close
 
 from focused_attention import attention
-from focused_attention.attention import KeyValueCache
+from focused_attention.attention import UnsuitedError
 
 D, HEADS = 32, 4
 LENGTHS = (37, 22, 1)  # of the items of a batch; odd, and one of a single position
 T = max(LENGTHS)
 TEXT = 5  # queries in cross-attention
 INVARIANCE = {"rtol": 0, "atol": 1e-5}
-NARROW = {  # settings with which T crosses every window, block and route several times
-    "rotary": {"max_dist": 5},
-    "focused": {"max_span": 3, "ramp": 2},
-    "hybrid": {"max_span": 3, "ramp": 2},
-    "local": {"window_size": 4},
-    "mixture_autoregressive": {
-        "num_routed_queries": 2, "num_routed_key_values": 3, "local_attn_window_size": 4,
-        "routed_window_size": 5,
-    },
-    "adaptive_span_published": {"max_dist": 5, "max_span": 9, "slid_win": 9},
-    "hybrid_published": {"max_dist": 5, "max_span": 9, "slid_win": 9},
-}  # fmt: skip
 BOUND = re.compile("win|span|dist|routed")  # settings that bound what is seen, by their names
-TOGETHER = {name for name in NARROW if name.endswith("_published")}  # no two may differ much there
 OPEN = 2 * T  # such a setting at which all is seen
+
+
+def cases(name):
+    """The settings by label with which a mechanism is tested: `CASES` of its own test file.
+
+    Between them they cross every window, block, route and decay several times.
+    """
+    try:
+        return importlib.import_module(f"tests.attention.test_{name}").CASES
+    except (ModuleNotFoundError, AttributeError):
+        pytest.fail(f"tests/attention/test_{name}.py: write CASES = {{label: settings}} there")
+
+
+def bounds(name):
+    config, _ = attention.load(name)
+    return {
+        f.name for f in dataclasses.fields(config) if f.type is not bool and BOUND.search(f.name)
+    }
 
 
 def uses():
     """(case, use) for each of self, causal and cross that the mechanism's class supports.
 
-    A case is a mechanism as it comes, or with its settings of `NARROW`.
+    A case is a mechanism's name and the label of its settings.
     """
     for name in attention.names():
         _, cls = attention.load(name)
-        for case in (name, *([f"{name} narrow"] if name in NARROW else [])):
-            yield case, "self"
+        for label in cases(name):
+            yield f"{name} {label}", "self"
             if cls.causal:
-                yield case, "causal"
+                yield f"{name} {label}", "causal"
             if cls.cross:
-                yield case, "cross"
+                yield f"{name} {label}", "cross"
 
 
 def module_is_masked(case):
@@ -63,8 +69,8 @@ every_masked_use = pytest.mark.parametrize(("case", "use"), MASKED, ids=lambda v
 
 def layer(case, use, **settings):
     """The layer of a case with the same weights every time; `settings` instead of the case's."""
-    name, *narrow = case.split()
-    settings = (NARROW[name] if narrow else {}) | settings
+    name, _, label = case.partition(" ")
+    settings = cases(name)[label] | settings
     torch.manual_seed(0)
     return attention.build(
         name, dims=D, heads=HEADS, causal=use == "causal", cross=use == "cross", **settings
@@ -158,8 +164,8 @@ def test_a_causal_layer_never_sees_the_future(case, t):
 def test_decoding_with_a_cache_equals_the_whole_sequence(case, chunks):
     module = layer(case, "causal")
     x, _, _ = inputs("causal", lengths=(T, T))
-    cache = KeyValueCache()
-    steps = [module(part, cache=cache).out for part in x.split(chunks, dim=1)]
+    state = module.new_state()
+    steps = [module(part, state=state).out for part in x.split(chunks, dim=1)]
     assert_close(torch.cat(steps, dim=1), module(x).out, **INVARIANCE)
 
 
@@ -168,8 +174,8 @@ def test_cross_attention_reads_a_cache_as_it_reads_the_audio(case):
     module = layer(case, "cross")
     x, xa, mask = inputs("cross")
     mask = mask if module_is_masked(case) else None
-    cache = KeyValueCache()
-    steps = [module(part, xa, mask, cache=cache).out for part in x.split(1, dim=1)]
+    state = module.new_state()
+    steps = [module(part, xa, mask, state=state).out for part in x.split(1, dim=1)]
     alone = [module(part, xa, mask).out for part in x.split(1, dim=1)]
     assert_close(torch.cat(steps, dim=1), torch.cat(alone, dim=1), **INVARIANCE)
 
@@ -185,8 +191,9 @@ def test_asking_for_weights_changes_nothing_else(case, use):
     assert asked.weights is not None
     assert asked.weights.shape[0] == x.shape[0]
     assert asked.weights.shape[2:] == (x.shape[1], (x if xa is None else xa).shape[1])
-    sums = asked.weights.sum(dim=-1)
-    assert_close(sums, (sums > 0.5).to(sums.dtype), **INVARIANCE)
+    if module.normalised:
+        sums = asked.weights.sum(dim=-1)
+        assert_close(sums, (sums > 0.5).to(sums.dtype), **INVARIANCE)
     if mask is not None:
         hidden = asked.weights.masked_select(~mask[:, None, None, :])
         assert_close(hidden, torch.zeros_like(hidden), **INVARIANCE)
@@ -198,36 +205,128 @@ def test_runs_repeat(case, use):
     assert torch.equal(layer(case, use)(x, xa).out, layer(case, use)(x, xa).out)
 
 
-def bounds(name):
-    config, _ = attention.load(name)
-    return [
-        f.name for f in dataclasses.fields(config) if f.type is not bool and BOUND.search(f.name)
-    ]
+@every_use
+@pytest.mark.parametrize("length", [1, 8, 65, 200])
+def test_at_any_length_the_weights_tell_what_was_computed(case, use, length):
+    """The quick way, forward and backward, against the one that computes every weight."""
+    module = layer(case, use)
+    x, xa, _ = inputs(use, lengths=(length, length))
+    leaves = [x.requires_grad_(), *(p for p in module.parameters())]
+    leaves += [] if xa is None else [xa.requires_grad_()]
+    upstream = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+    found = []
+    for need_weights in (False, True):
+        out = module(x, xa, need_weights=need_weights).out
+        found.append((out, *torch.autograd.grad(out, leaves, upstream, allow_unused=True)))
+    for quick, slow in zip(*found, strict=True):
+        if quick is None or slow is None:
+            assert quick is slow
+        else:
+            assert_close(quick, slow, rtol=1e-4, atol=2e-5)
+
+
+@every_use
+def test_a_temperature_of_one_is_none_to_the_bit_and_each_head_has_its_own(case, use):
+    module, (x, xa, _) = layer(case, use), inputs(use)
+    plain = module(x, xa).out
+    module.temperature = 1.0
+    assert torch.equal(module(x, xa).out, plain)
+    if not module.tempered:
+        with pytest.raises(UnsuitedError, match="has no temperature"):
+            module.temperature = 0.5
+        return
+    module.temperature = 0.25
+    assert not torch.allclose(module(x, xa).out, plain, atol=1e-3)
+    before = module(x, xa, need_weights=True).weights
+    module.temperature = torch.tensor([0.25, 0.25, 3.0, 0.25])
+    after = module(x, xa, need_weights=True).weights
+    same = [torch.allclose(before[:, h], after[:, h], atol=1e-6) for h in range(HEADS)]
+    assert same == [True, True, False, True]
+    module.temperature = 1.0
+    assert torch.equal(module(x, xa).out, plain)
+    for wrong in (0.0, -1.0):
+        with pytest.raises(ValueError, match="temperature: expected positive numbers, given"):
+            module.temperature = wrong
+
+
+@pytest.mark.parametrize(
+    ("case", "use"), [(c, u) for c, u in ALL if attention.load(c.split()[0])[1].projected]
+)
+def test_what_is_done_to_the_rows_of_weights_is_done(case, use):
+    module, (x, xa, mask) = layer(case, use), inputs(use)
+    plain = module(x, xa, mask).out
+    module.edit = lambda rows: rows
+    assert_close(module(x, xa, mask).out, plain, **INVARIANCE)
+    module.edit = torch.zeros_like
+    assert_close(module(x, xa, mask).out, module.out.bias.expand_as(plain), **INVARIANCE)
+
+
+@pytest.mark.parametrize("name", attention.names())
+def test_a_declared_capability_is_what_is_found(name):
+    module, (x, xa, _) = layer(f"{name} as it comes", "self"), inputs("self")
+    weights = module(x, xa, need_weights=True).weights
+    assert (weights is not None) == module.weighted
+    if module.normalised and module.weighted:
+        assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:-1]), **INVARIANCE)
+    if module.recurrent:
+        module = layer(f"{name} as it comes", "causal")
+        sizes = []
+        for length in (5, 50):
+            state = module.new_state()
+            module(torch.randn(1, length, D), state=state)
+            sizes.append(sum(t.numel() for t in vars(state).values() if torch.is_tensor(t)))
+        assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "use"), sorted({(case.split()[0], use) for case, use in ALL}), ids=str
+)
+def test_a_neutral_mechanism_computes_what_it_adopted(name, use):
+    _, cls = attention.load(name)
+    if isinstance(cls.neutral, str):
+        assert len(cls.neutral.split()) > 3  # why there is no such limit
+        return
+    source, settings = cls.neutral
+    torch.manual_seed(5)
+    place = {"dims": D, "heads": HEADS, "causal": use == "causal", "cross": use == "cross"}
+    adopted = attention.build(source, **place).eval()
+    module = attention.build(name, **place, **settings).eval().adopt(adopted)
+    for lengths in (LENGTHS, (200, 140)):
+        x, xa, mask = inputs(use, lengths)
+        assert_close(module(x, xa, mask).out, adopted(x, xa, mask).out, **INVARIANCE)
+
+
+def test_weights_that_find_no_place_are_an_error():
+    focused = attention.build("focused", dims=D, heads=HEADS)
+    whisper = attention.build("whisper", dims=D, heads=HEADS)
+    with pytest.raises(UnsuitedError, match=r"WhisperAttention cannot adopt FocusedAttention: .*"):
+        whisper.adopt(focused)
+    with pytest.raises(UnsuitedError, match=r"no place for query.weight \(16, 16\)"):
+        whisper.adopt(attention.build("whisper", dims=16, heads=HEADS))
 
 
 @pytest.mark.parametrize("name", attention.names())
 def test_every_setting_that_bounds_what_is_seen_has_a_narrow_value(name):
-    assert set(bounds(name)) <= NARROW.get(name, {}).keys(), f"add them to NARROW[{name!r}]"
+    narrow = {setting for settings in cases(name).values() for setting in settings}
+    assert bounds(name) <= narrow, f"add them to CASES of tests/attention/test_{name}.py"
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [(name, [setting]) for name in sorted(NARROW.keys() - TOGETHER) for setting in NARROW[name]]
-    + [(name, [*NARROW[name]]) for name in sorted(TOGETHER)],
-    ids=str,
-)
-def test_a_narrow_value_hides_something_of_what_is_tested(name, settings):
+@pytest.mark.parametrize("name", [name for name in attention.names() if bounds(name)])
+def test_a_narrow_value_hides_something_of_what_is_tested(name):
     x, _, _ = inputs("self", lengths=(T, T))
     narrow = layer(f"{name} narrow", "self")
-    opened = layer(f"{name} narrow", "self", **dict.fromkeys(settings, OPEN))
-    assert not torch.allclose(narrow(x).out, opened(x).out, atol=1e-3)
+    settings = bounds(name) & cases(name)["narrow"].keys()
+    together = "published" in name  # no two may differ much there
+    for opened in [settings] if together else [{setting} for setting in settings]:
+        wide = layer(f"{name} narrow", "self", **dict.fromkeys(opened, OPEN))
+        assert not torch.allclose(narrow(x).out, wide(x).out, atol=1e-3), opened
 
 
 @pytest.mark.parametrize("name", attention.names())
 def test_an_unknown_setting_and_a_wrong_width_are_named(name):
     with pytest.raises(ValueError, match=f"{name}: unknown setting 'sharpnes'"):
         attention.build(name, dims=D, heads=HEADS, sharpnes=1)
-    with pytest.raises(ValueError, match=r"heads must divide the width; given width 32, heads 5"):
+    with pytest.raises(ValueError, match=r"heads: expected a divisor of the width 32, given 5"):
         attention.build(name, dims=D, heads=5)
 
 

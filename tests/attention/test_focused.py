@@ -13,6 +13,12 @@ from focused_attention.attention.softmax.focused import Config
 from tests.reference import focused
 from tests.reference.compare import TOLERANCE, assert_same
 
+CASES = {  # for test_every_mechanism.py
+    "as it comes": {},
+    "narrow": {"max_span": 3, "ramp": 2},
+    "wide": {"max_span": None, "base": 100.0, "schedule": "learned_span"},
+}
+
 INVARIANCE = {"rtol": 0, "atol": 1e-5}
 
 
@@ -30,7 +36,7 @@ def padding(lengths, T):
 
 
 def reference(module, x, xa=None, mask=None):
-    q, k, v = module.project(x, xa, mask, None)
+    q, k, v = module.project(x, xa)
     causal = module.is_causal and xa is None
     out, *spans = focused.attend(q, k, v, mask, module.focus, causal=causal, cross=xa is not None)
     return module.out(out.transpose(1, 2).flatten(2)), *spans
@@ -108,7 +114,7 @@ def test_full_span_inside_the_windows_is_sdpa():
     with torch.no_grad():
         module.focus.predictor.bias.fill_(40.0)
     x = torch.randn(2, 60, 16, requires_grad=True)
-    q, k, v = module.project(x, None, None, None)
+    q, k, v = module.project(x, None)
     near = (torch.arange(60)[:, None] - torch.arange(60)).abs() <= 8
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=near)
     assert_same(module(x).out, module.out(out.transpose(1, 2).flatten(2)), {"x": x})

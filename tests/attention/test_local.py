@@ -19,6 +19,8 @@ from focused_attention.attention import LocalAttention, build
 from tests.reference import local
 from tests.reference.compare import TOLERANCE, assert_same
 
+CASES = {"as it comes": {}, "narrow": {"window_size": 4}}  # for test_every_mechanism.py
+
 INVARIANCE = {"rtol": 0, "atol": 1e-5}
 K = 8
 
@@ -166,8 +168,8 @@ def test_decoding_over_many_windows_with_a_cache(options):
     torch.manual_seed(0)
     layer = build("local", dims=16, heads=2, causal=True, window_size=4, **options)
     x = torch.randn(2, 30, 16)
-    cache = KeyValueCache()
-    steps = [layer(part, cache=cache).out for part in x.split((3, 1, 1, 9, 1, 15), dim=1)]
+    state = KeyValueCache()
+    steps = [layer(part, state=state).out for part in x.split((3, 1, 1, 9, 1, 15), dim=1)]
     torch.testing.assert_close(torch.cat(steps, dim=1), layer(x).out, **INVARIANCE)
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from focused_attention import models
 from focused_attention.inference import SLOTS, attentions
-from focused_attention.inference.int8 import quantised
+from focused_attention.inference.int8 import int8
 from focused_attention.inference.temperature import temperature
-from focused_attention.inference.topk import keep_largest, sparse
+from focused_attention.inference.topk import keep_largest, topk
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
@@ -45,7 +45,7 @@ def weights_of(output, slot):
 def test_temperature_one_is_the_untouched_model_to_the_bit(inputs):
     echo = model()
     plain = echo(*inputs)
-    with temperature(echo, 1.0, *SLOTS), sparse(echo, *SLOTS):
+    with temperature(echo, 1.0, *SLOTS), topk(echo, *SLOTS):
         touched = echo(*inputs)
     assert torch.equal(touched.logits, plain.logits)
     assert torch.equal(touched.ctc_logits, plain.ctc_logits)
@@ -119,9 +119,9 @@ def test_the_largest_weights_are_kept(rows, n, k, mass):
 def test_sparse_rows_replace_those_of_the_slot(inputs):
     echo = model()
     plain = echo(*inputs)
-    with sparse(echo, "encoder", "cross", top_k=1000):
+    with topk(echo, "encoder", "cross", top_k=1000):
         torch.testing.assert_close(echo(*inputs).logits, plain.logits, **TOLERANCE)
-    with sparse(echo, "cross", top_k=3):
+    with topk(echo, "cross", top_k=3):
         output = echo(*inputs, need_weights=True)
     assert all((w > 0).sum(-1).max() <= 3 for w in output.weights)
     assert not torch.equal(output.logits, plain.logits)
@@ -132,7 +132,8 @@ def test_sparse_rows_replace_those_of_the_slot(inputs):
 def test_quantised_is_a_copy_that_hears_about_the_same(inputs):
     echo = model()
     plain = echo(*inputs).logits
-    rough = quantised(echo)(*inputs).logits
+    with int8(echo) as copy:
+        rough = copy(*inputs).logits
     assert torch.equal(echo(*inputs).logits, plain)
     assert not torch.equal(rough, plain)
     assert (rough - plain).abs().mean() < 0.1 * plain.std()
@@ -143,16 +144,19 @@ def test_what_cannot_be_done_is_refused():
     with pytest.raises(ValueError, match="slot: expected one of encoder, decoder, cross, given"):
         attentions(echo, "both")
     with (
-        pytest.raises(ValueError, match="temperature: expected a positive number, given 0"),
+        pytest.raises(ValueError, match="temperature: expected positive numbers, given"),
         temperature(echo, 0, "cross"),
     ):
         pass
     with (
-        pytest.raises(ValueError, match="no query projection"),
+        pytest.raises(ValueError, match="MixtureAutoregressive has no temperature"),
         temperature(echo, 0.5, "encoder"),
     ):
         pass
-    with pytest.raises(ValueError, match="no weights to drop"), sparse(echo, "encoder", top_k=2):
+    with (
+        pytest.raises(ValueError, match="no weights that could be changed"),
+        topk(echo, "encoder", top_k=2),
+    ):
         pass
     with pytest.raises(ValueError, match="either top_k or mass"):
         keep_largest(torch.ones(3), top_k=1, mass=0.5)

@@ -207,7 +207,7 @@ def test_every_mechanism_fits_the_encoder_and_trains_there(name, mechanism):
         ({"n_audio_layers": 3}, r"whisper: unknown setting 'n_audio_layers'"),
         ({"focus": "rotary"}, r"whisper: unknown setting 'focus'"),
         ({"n_text_state": 64}, r"n_text_state: expected n_audio_state = 32.*given 64"),
-        ({"n_text_head": 5}, r"heads must divide the width; given width 32, heads 5"),
+        ({"n_text_head": 5}, r"heads: expected a divisor of the width 32, given 5"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -59,14 +59,10 @@ def select(router, x, e, positions, mask, k, length):
     if not positions:
         return []
     scores = torch.stack([x[j] @ router.routing_token[e] for j in positions])
-    config = router.config
     soft = coor_descent(
         scores[None],
-        n_iters=config.n_iters,
-        k=min(k * config.fetch_k_ratio, length),
-        eps=config.eps,
-        eps_init=config.eps_init,
-        eps_decay=config.eps_decay,
+        k=min(k * router.fetch_k_ratio, length),
+        **router.descent,
         mask=torch.ones(1, len(positions), dtype=torch.bool),
     )[0]
     best = scores.argsort(descending=True)[:k]

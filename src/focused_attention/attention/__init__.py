@@ -83,8 +83,6 @@ def build(
             f"{name}: unknown setting {unknown[0]!r}; "
             f"it takes {', '.join(sorted(known)) or 'no settings'}"
         )
-    if dims % heads:
-        raise ValueError(f"{name}: heads must divide the width; given width {dims}, heads {heads}")
     if causal and not cls.causal:
         raise ValueError(f"{name}: cannot hide the future (causal = False); given causal=True")
     if cross and not cls.cross:

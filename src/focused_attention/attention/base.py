@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from focused_attention.attention import checks
+from focused_attention.attention.checks import heads_divide, key_mask, positive, sequence
 from focused_attention.attention.positions import rotate, rotations
 from focused_attention.attention.state import KeyValueCache, State
 from focused_attention.attention.view import Edit, View
@@ -26,17 +26,9 @@ class UnsuitedError(ValueError):
 class AttentionOutput(NamedTuple):
     """What a layer returns, always: the same three fields whatever was asked."""
 
-    out: Tensor  # (B, T, D)
+    out: Tensor  # (B, T, D); of `combine`, (B, branches * H, T, K)
     weights: Tensor | None = None  # (B, H, T, S); None unless asked for
     losses: Mapping[str, Tensor] = NONE  # auxiliary losses by name, scalars
-
-
-class Combined(NamedTuple):
-    """What a mechanism makes of queries, keys and values."""
-
-    out: Tensor  # (B, branches * H, T, K)
-    weights: Tensor | None = None  # (B, H, T, S), if the view needs them
-    losses: Mapping[str, Tensor] = NONE
 
 
 class Mechanism(nn.Module):
@@ -81,8 +73,8 @@ class Mechanism(nn.Module):
         self.base: float | None = getattr(config, "base", None)
         self.edit: Edit | None = None  # an intervention on the rows of weights
         self.heat: Tensor | None = None  # (H,) float64; None: 1, nothing is multiplied
-        checks.heads_divide(dims, heads, even=self.base is not None)
-        checks.positive(base=self.base)
+        heads_divide(dims, heads, even=self.base is not None)
+        positive(base=self.base)
         if self.projected:
             self.query = nn.Linear(dims, dims)
             self.key = nn.Linear(dims, dims, bias=False)
@@ -94,7 +86,7 @@ class Mechanism(nn.Module):
     def setup(self, config: Any) -> None:
         """Check the settings, and make what the mechanism owns beside the projections."""
 
-    def combine(self, q: Tensor, k: Tensor, v: Tensor, view: View) -> Combined:
+    def combine(self, q: Tensor, k: Tensor, v: Tensor, view: View) -> AttentionOutput:
         """q (B, H, T, K), k and v (B, H, S, K): rotated, tempered, and with what the state holds.
 
         A recurrent mechanism is given the keys of this call alone, and its `view.state`.
@@ -118,22 +110,11 @@ class Mechanism(nn.Module):
 
     def view(self, x, xa, mask, k, *, state=None, need_weights=False) -> View:
         """What `combine` is told of a call whose keys are k (B, H, S, K)."""
-        T, S = x.shape[1], k.shape[2]
+        T, S, cross = x.shape[1], k.shape[2], xa is not None
         if mask is not None:
-            checks.key_mask(mask, x.shape[0], T, S, x.device)
-        return View(
-            x=x,
-            T=T,
-            S=S,
-            mask=mask,
-            causal=self.is_causal and xa is None,
-            cross=xa is not None,
-            layer=self.layer,
-            depth=self.depth,
-            state=state,
-            need_weights=need_weights,
-            edit=self.edit,
-        )
+            key_mask(mask, x.shape[0], T, S, x.device)
+        causal, place = self.is_causal and not cross, (self.layer, self.depth)
+        return View(x, T, S, mask, causal, cross, *place, state, need_weights, self.edit)
 
     def project(
         self, x: Tensor, xa: Tensor | None, state: State | None = None
@@ -159,14 +140,14 @@ class Mechanism(nn.Module):
     def check(self, x: Tensor, xa: Tensor | None) -> None:
         """Raise ValueError for a wrong width, an empty sequence or a wrong device."""
         device = getattr(self.query.weight, "device", x.device)  # in int8 it is no tensor
-        checks.sequence("x", x, self.dims, device)
+        sequence("x", x, self.dims, device)
         if xa is not None:
             if not self.cross:
                 raise ValueError(
                     f"xa: expected None ({type(self).__name__} attends to its own sequence), "
                     f"given {tuple(xa.shape)}"
                 )
-            checks.sequence("xa", xa, self.dims, device)
+            sequence("xa", xa, self.dims, device)
             if xa.shape[0] != x.shape[0]:
                 raise ValueError(f"xa: expected a batch of {x.shape[0]}, given {xa.shape[0]}")
 
@@ -180,7 +161,7 @@ class Mechanism(nn.Module):
         """
         if self.base is None:
             return q, k
-        cos, sin = rotations(offset, q.shape[2], q.shape[3], self.base, q)
+        cos, sin = rotations(offset, *q.shape[2:], self.base, q.dtype, q.device)
         return rotate(q, cos, sin), rotate(k, cos, sin)
 
     def new_state(self) -> State:
@@ -201,7 +182,9 @@ class Mechanism(nn.Module):
         """
         heads = torch.as_tensor(value, dtype=torch.float64).expand(self.heads)
         if not bool((heads > 0).all()):
-            raise ValueError(f"temperature: expected a positive number, given {value}")
+            raise ValueError(
+                f"temperature: expected positive numbers, given {torch.as_tensor(value).tolist()}"
+            )
         neutral = bool((heads == 1).all())
         if not (neutral or self.tempered):
             raise UnsuitedError(f"{type(self).__name__} has no temperature")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from focused_attention.attention import checks
+from focused_attention.attention.base import Mechanism
 from focused_attention.attention.view import View
 from focused_attention.attention.windows import blocks, distances, visible, window_attention
 
@@ -143,6 +144,18 @@ class Focus(nn.Module):
         return window_attention(
             q, k, v, bias.masked_fill(hidden, -torch.inf), seen, size=size, before=1, after=after
         )
+
+
+class Focused(Mechanism):
+    """A mechanism with a focus of its own, whose spans can be seen."""
+
+    def setup(self, config):
+        self.focus = Focus(config, self.dims, self.heads)
+
+    def spans(self, x: Tensor, xa: Tensor | None = None, mask: Tensor | None = None) -> Spans:
+        """The spans in frames and the temperatures that `forward` uses on the same input."""
+        _, k, v = self.project(x, xa)
+        return self.focus.predict(v, self.view(x, xa, mask, k))
 
 
 def running_mean(x: Tensor, view: View) -> tuple[Tensor, Tensor]:

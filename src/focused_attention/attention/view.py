@@ -14,7 +14,7 @@ from focused_attention.attention.state import State
 Edit = Callable[[Tensor], Tensor]  # of rows of weights (B, H, T, S), into rows of the same shape
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class View:
     """One call of a layer, as its mechanism sees it."""
 

@@ -57,9 +57,7 @@ class AdaptiveSpanAttention(nn.Module):
     ):
         super().__init__()
         checks.positive(win_size=win_size, max_span=max_span)
-        self.max_dist = max_dist
-        self.win_size = win_size
-        self.max_span = max_span
+        self.max_dist, self.win_size, self.max_span = max_dist, win_size, max_span
         self.temp_scale = temp_scale
         self.multihead_attn = MultiheadAttention(base, dims, head, max_dist)
         self.span_scale = nn.Parameter(torch.tensor(1.0))
@@ -84,7 +82,8 @@ class AdaptiveSpanAttention(nn.Module):
         span_len = min(int(self.max_span * scale), query.shape[1], key.shape[1], value.shape[1])
         eff_span = min(span_len, self.max_dist)
         q, k, v = query[:, :eff_span], key[:, :eff_span], value[:, :eff_span]
-        self.multihead_attn(q, k, v)
+        if eff_span:  # computed and thrown away
+            self.multihead_attn(q, k, v)
         head = self.multihead_attn.head
         q, k, v = (t.unflatten(-1, (head, -1)).transpose(1, 2) for t in (q, k, v))  # (B, H, e, K)
         scores = q @ k.transpose(-2, -1)

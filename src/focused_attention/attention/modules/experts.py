@@ -14,9 +14,7 @@ class Router(nn.Module):
     Ties of the saturated scores are broken by the raw scores, so the selection is deterministic.
     """
 
-    def __init__(
-        self, dim: int, num_experts: int, *, fetch_k_ratio: float = 9 / 8, **descent: float
-    ):
+    def __init__(self, dim: int, num_experts: int, fetch_k_ratio: float = 9 / 8, **descent: float):
         super().__init__()
         checks.positive(**descent)
         if fetch_k_ratio < 1:
@@ -59,17 +57,7 @@ class Experts(nn.Module):
     The null key keeps a row without any key defined.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        num_experts: int,
-        dim_head: int,
-        heads: int,
-        *,
-        dropout: float,
-        flash_attn: bool,
-        prenorm: bool,
-    ):
+    def __init__(self, dim, num_experts, dim_head, heads, dropout, flash_attn, prenorm):
         super().__init__()
         inner, bound = dim_head * heads, dim**-0.5
         self.heads, self.dropout, self.flash = heads, dropout, flash_attn

@@ -37,10 +37,8 @@ class HybridAttention(nn.Module):
     ):
         super().__init__()
         checks.positive(slid_win=slid_win)
-        self.max_dist = max_dist
-        self.win_size = win_size
-        self.max_span = max_span
-        self.slid_win = slid_win
+        self.max_dist, self.win_size = max_dist, win_size
+        self.max_span, self.slid_win = max_span, slid_win
         self.span_pred = SpanPredictor(dims)
         self.dist_local = max_dist
         self.dist_global = max_dist

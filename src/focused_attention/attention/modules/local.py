@@ -72,15 +72,9 @@ class LocalAttention(nn.Module):
             raise ValueError(
                 "use_xpos: expected use_rotary_pos_emb and dim beside it, given neither"
             )
-        self.window_size = window_size
-        self.causal = causal
-        self.look_backward = look_backward
-        self.look_forward = look_forward
-        self.dropout = dropout
-        self.shared_qk = shared_qk
-        self.autopad = autopad
-        self.exact_windowsize = exact_windowsize
-        self.scale = scale
+        self.window_size, self.causal, self.exact_windowsize = window_size, causal, exact_windowsize
+        self.look_backward, self.look_forward = look_backward, look_forward
+        self.dropout, self.shared_qk, self.autopad, self.scale = dropout, shared_qk, autopad, scale
         self.use_xpos = use_xpos
         self.xpos_scale_base = xpos_scale_base or max(1, window_size // 2)
 
@@ -156,8 +150,9 @@ class LocalAttention(nn.Module):
             k = F.normalize(k, dim=-1)
         q = q * (q.shape[-1] ** -0.5 if self.scale is None else self.scale)
         if self.dim is not None:
-            q = rotate(q, *rotations(after * size, T, self.dim, BASE, q))
-            k = rotate(k, *rotations(0, T, self.dim, BASE, k))
+            place = self.dim, BASE, q.dtype, q.device
+            q = rotate(q, *rotations(after * size, T, *place))
+            k = rotate(k, *rotations(0, T, *place))
         distance = distances(size, before, after, q.device)  # (w, W)
         seen = visible(mask, T, size, before, after, q.device)
         if self.causal:

@@ -65,13 +65,7 @@ class MixtureOfAutoregressiveAttention(nn.Module):
         )
         if use_triton and not torch.cuda.is_available():
             raise ValueError("use_triton: expected a CUDA device, given a machine without one")
-        routing = {
-            "n_iters": n_iters,
-            "fetch_k_ratio": fetch_k_ratio,
-            "eps": eps,
-            "eps_init": eps_init,
-            "eps_decay": eps_decay,
-        }
+        descent = {"n_iters": n_iters, "eps": eps, "eps_init": eps_init, "eps_decay": eps_decay}
         inner = dim_head * heads
         self.dim, self.dim_head, self.heads = dim, dim_head, heads
         self.num_routed_queries = num_routed_queries
@@ -81,25 +75,13 @@ class MixtureOfAutoregressiveAttention(nn.Module):
         self.local_norm = nn.LayerNorm(dim) if prenorm else nn.Identity()
         self.to_qkv = nn.Linear(dim, 3 * inner, bias=False)
         self.local_attn = LocalAttention(
-            local_attn_window_size,
-            causal=True,
-            dim=dim_head,
-            exact_windowsize=True,
-            dropout=dropout,
+            local_attn_window_size, True, dim=dim_head, exact_windowsize=True, dropout=dropout
         )
         self.to_out = nn.Linear(inner, dim, bias=False)
-        self.query_router = Router(dim, num_experts, **routing)
-        self.key_value_router = Router(dim, num_experts, **routing)
+        self.query_router = Router(dim, num_experts, fetch_k_ratio, **descent)
+        self.key_value_router = Router(dim, num_experts, fetch_k_ratio, **descent)
         self.null_tokens = nn.Parameter(torch.randn(num_experts, dim))
-        self.experts = Experts(
-            dim,
-            num_experts,
-            dim_head,
-            heads,
-            dropout=dropout,
-            flash_attn=flash_attn,
-            prenorm=prenorm,
-        )
+        self.experts = Experts(dim, num_experts, dim_head, heads, dropout, flash_attn, prenorm)
 
     def forward(
         self,

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from focused_attention.attention.base import Combined, Mechanism
-from focused_attention.attention.focus import Focus, FocusConfig, Spans
+from focused_attention.attention.base import AttentionOutput
+from focused_attention.attention.focus import FocusConfig, Focused
 
 
 @dataclass(kw_only=True, slots=True)
@@ -13,7 +11,7 @@ class Config(FocusConfig):
     base: float | None = None  # rotate queries and keys (RoPE) with this base; None: do not
 
 
-class FocusedAttention(Mechanism):
+class FocusedAttention(Focused):
     """Multi-head attention inside a predicted span, sharpened or softened with that span.
 
     The corrected form of the focused attention module's `AdaptiveSpanAttention`: the window really
@@ -31,13 +29,5 @@ class FocusedAttention(Mechanism):
 
     neutral = "whisper", {"max_span": 10**6, "schedule": "off"}
 
-    def setup(self, config):
-        self.focus = Focus(config, self.dims, self.heads)
-
-    def spans(self, x: Tensor, xa: Tensor | None = None, mask: Tensor | None = None) -> Spans:
-        """The spans in frames and the temperatures that `forward` uses on the same input."""
-        _, k, v = self.project(x, xa)
-        return self.focus.predict(v, self.view(x, xa, mask, k))
-
     def combine(self, q, k, v, view):
-        return Combined(*self.focus(q, k, v, view))
+        return AttentionOutput(*self.focus(q, k, v, view))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from focused_attention.attention import checks
-from focused_attention.attention.base import Combined, Mechanism, softmax_attention
+from focused_attention.attention.base import AttentionOutput, Mechanism, softmax_attention
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,4 +27,4 @@ class RotaryAttention(Mechanism):
         self.max_dist = config.max_dist
 
     def combine(self, q, k, v, view):
-        return Combined(*softmax_attention(q, k, v, view, view.pairs(within=self.max_dist)))
+        return AttentionOutput(*softmax_attention(q, k, v, view, view.pairs(within=self.max_dist)))

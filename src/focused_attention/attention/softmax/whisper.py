@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from focused_attention.attention.base import Combined, Mechanism, softmax_attention
+from focused_attention.attention.base import AttentionOutput, Mechanism, softmax_attention
 
 
 @dataclass(kw_only=True, slots=True)
@@ -18,4 +18,4 @@ class WhisperAttention(Mechanism):
     """
 
     def combine(self, q, k, v, view):
-        return Combined(*softmax_attention(q, k, v, view, view.pairs()))
+        return AttentionOutput(*softmax_attention(q, k, v, view, view.pairs()))

@@ -4,10 +4,9 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from focused_attention.attention.base import Combined, Mechanism, softmax_attention
-from focused_attention.attention.focus import Focus, FocusConfig, Spans
+from focused_attention.attention.base import AttentionOutput, softmax_attention
+from focused_attention.attention.focus import FocusConfig, Focused
 
 
 @dataclass(kw_only=True, slots=True)
@@ -15,7 +14,7 @@ class Config(FocusConfig):
     base: float | None = 10000.0  # rotate queries and keys (RoPE) with this base; None: do not
 
 
-class HybridFocusedAttention(Mechanism):
+class HybridFocusedAttention(Focused):
     """A focused local branch and a global branch, concatenated and joined by one projection.
 
     The corrected form of the focused attention module's `HybridAttention`; the local branch is
@@ -32,18 +31,10 @@ class HybridFocusedAttention(Mechanism):
     branches = 2
     neutral = "rotary", {}
 
-    def setup(self, config):
-        self.focus = Focus(config, self.dims, self.heads)
-
-    def spans(self, x: Tensor, xa: Tensor | None = None, mask: Tensor | None = None) -> Spans:
-        """The spans in frames and the temperatures that `forward` uses on the same input."""
-        _, k, v = self.project(x, xa)
-        return self.focus.predict(v, self.view(x, xa, mask, k))
-
     def combine(self, q, k, v, view):
         near, _ = self.focus(q, k, v, dataclasses.replace(view, need_weights=False))
         far, weights = softmax_attention(q, k, v, view, view.pairs())
-        return Combined(torch.cat((near, far), dim=1), weights)
+        return AttentionOutput(torch.cat((near, far), dim=1), weights)
 
     def placed(self, weights):
         """The global branch becomes the source, to which the local one at first adds nothing."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 
-from focused_attention.attention.base import Combined, Mechanism
+from focused_attention.attention.base import AttentionOutput, Mechanism
 from focused_attention.attention.modules.local import LocalAttention
 
 
@@ -52,8 +52,8 @@ class LocalSelfAttention(Mechanism):
             mask = None if mask is None else mask[..., skipped:]
         out, weights = self.attention.attend(q, k, v, mask, need_weights=view.explicit)
         if weights is None:
-            return Combined(out[:, :, -T:])
+            return AttentionOutput(out[:, :, -T:])
         weights = weights[:, :, -T:]
         if view.edit is not None:
             out, _ = view.read(weights, v)
-        return Combined(out[:, :, -T:], F.pad(weights, (skipped, 0)))
+        return AttentionOutput(out[:, :, -T:], F.pad(weights, (skipped, 0)))

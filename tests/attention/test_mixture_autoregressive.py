@@ -8,14 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focused_attention.attention import MixtureOfAutoregressiveAttention, build
+from focused_attention.attention.modules.experts import Router
 from focused_attention.attention.routing import coordinate_descent
-from focused_attention.attention.sparse.mixture_autoregressive import (
-    Config,
-    Router,
-)
 from tests.reference import mixture
 from tests.reference.compare import assert_same
 
+CASES = {  # for test_every_mechanism.py
+    "as it comes": {},
+    "narrow": {
+        "num_routed_queries": 2,
+        "num_routed_key_values": 3,
+        "local_attn_window_size": 4,
+        "routed_window_size": 5,
+    },
+}
 INVARIANCE = {"rtol": 0, "atol": 1e-5}
 
 
@@ -45,7 +51,7 @@ def test_coordinate_descent_equals_colt5(schedule, masked, k):
 def test_routing_equals_colt5(masked):
     torch.manual_seed(0)
     E, T, D, n = 3, 40, 16, 6
-    router = Router(D, E, Config())
+    router = Router(D, E, n_iters=20, eps=0.03, eps_init=4.0, eps_decay=0.7)
     peer = CoordinateDescentRouter(D, num_routing_tokens=E)
     peer.routing_token = router.routing_token
     x = torch.randn(2, T, D, requires_grad=True)
