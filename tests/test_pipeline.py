@@ -20,7 +20,7 @@ PLUMBING = {
 }
 ARM = "build/arms/"  # a file there names each mechanism file of its arm with its hash, and no
 MECHANISMS = "attention/"  # other, so that a new mechanism trains nothing again
-COMMANDS = {"check", "machine"}  # compare what the pipeline made, and are no part of it
+COMMANDS = {"check", "machine", "transcribe"}  # for people, and no part of the pipeline
 FACADE = "plots/__init__.py"  # names every drawing function; a notebook draws with a few of them
 
 

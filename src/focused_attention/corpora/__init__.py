@@ -17,7 +17,7 @@ from types import ModuleType
 from focused_attention.errors import UserError
 
 _HERE = Path(__file__).parent
-_NOT_CORPORA = {"__init__", "archives", "manifest"}
+_NOT_CORPORA = {"__init__", "archives", "checkpoints", "manifest"}
 
 
 def names() -> list[str]:
