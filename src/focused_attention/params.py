@@ -141,6 +141,23 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Listen:
+    """What published Whispers hear, and the temperatures at which they do."""
+
+    models: list[str]
+    slots: list[str]
+    words: list[int]  # fewest and most of a prompt
+    longest: float  # seconds of a prompt
+    conditions: list[str]  # padded, unpadded, keys
+    lengths: list[float]  # seconds of a recording
+    silences: list[float]  # seconds after the shortest one: `keys`
+    temperatures: list[float]
+    recordings: dict[str, int]  # of a cell, by slot; `single`: of single layers
+    single_lengths: list[float]
+    single_temperatures: list[float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Collect:
     resamples: int
     confidence: float
@@ -177,6 +194,7 @@ class Params:
     sweep: Sweep
     entropy: Entropy
     prune: Prune
+    listen: Listen
     collect: Collect
     check: dict[str, float]  # tolerance of every number in a results file
     arms: dict[str, Arm]

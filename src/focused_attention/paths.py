@@ -5,7 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")  # what each profile changes in params.yaml
 DOWNLOADS = Path("downloads")  # stage fetch writes the corpora here
-CHECKPOINT_FILES = DOWNLOADS / "checkpoints"  # published weights, a folder per checkpoint
+CHECKPOINT_FILES = Path("pretrained")  # published weights, a folder per checkpoint
 DATA = Path("data")  # data.dvc imports the downloads here and pins their checksum
 FEATURES = Path("features")  # stage prepare: the feature store
 ARMS = Path("build/arms")  # stage arms: what each arm depends on

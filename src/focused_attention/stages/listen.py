@@ -1,0 +1,176 @@
+"""Stage listen: what a text costs a published Whisper while its attention is heated or cooled.
+
+One model, one slot: every temperature on every recording of every condition and length, and the
+same in single layers. Nothing is trained. A cell is written down as soon as it is measured, so a
+run that is ended goes on where it was.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from focused_attention import corpora, results
+from focused_attention.decoding import published
+from focused_attention.decoding.forced import heated_losses
+from focused_attention.decoding.windows import Listener
+from focused_attention.errors import run
+from focused_attention.inference import attentions
+from focused_attention.params import Listen, load
+from focused_attention.paths import DATA, LOGS, RESULTS
+from focused_attention.runs import device
+from focused_attention.speech.audio import SAMPLE_RATE
+from focused_attention.speech.stream import Recording
+from focused_attention.tasks.joined import Joined, Prompt, deal, prompts, waveform
+from focused_attention.training.journal import progress
+
+WINDOW = 30.0  # seconds that OpenAI's Whisper hears at once
+AFTER = 1.0  # seconds of silence after speech that is not padded
+CORPUS, LANGUAGE = "asterisk", "en"
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Recordings that are heard in one way."""
+
+    condition: str  # padded, unpadded or keys
+    length: float  # seconds of the recordings
+    silence: float  # seconds after them
+    layer: int | None  # that is heated alone; None: all of the slot
+    temperatures: tuple[float, ...]
+    recordings: int
+
+    @property
+    def about(self) -> dict:
+        return {
+            "condition": self.condition,
+            "length": self.length,
+            "silence": self.silence,
+            "layer": "all" if self.layer is None else self.layer,
+        }
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="a published checkpoint, tiny.en or base")
+    parser.add_argument("slot", choices=("encoder", "decoder", "cross"))
+    args = parser.parse_args(argv)
+    params = load()
+    device.prepare(params.threads)
+    listener = published.listener(args.model)
+    pool = speech(params.listen)
+    cells = list(planned(params.listen, args.slot, len(attentions(listener.model, args.slot))))
+    label = f"{args.model}-{args.slot}"
+    journal = LOGS / params.profile / "listen" / f"{label}.jsonl"
+    known = Journal(journal, {"pool": sorted(pool), "model": args.model, "slot": args.slot})
+    bar = progress(len(cells), 0, f"listen {label}")
+    rows = []
+    for cell in cells:
+        if (found := known.get(cell)) is None:
+            found = known.keep(cell, measured(listener, args.slot, pool, cell))
+        rows += found
+        bar.update(1)
+    bar.close()
+    folder = RESULTS / params.profile / "listen"
+    results.write_csv(folder / f"{label}.csv", rows)
+
+
+def speech(params: Listen) -> dict[str, Prompt]:
+    """The prompts that are joined, by key."""
+    reader = corpora.load(CORPUS, [LANGUAGE])
+    utterances = reader.read(DATA / CORPUS / LANGUAGE, LANGUAGE)
+    return prompts(utterances, words=tuple(params.words), longest=params.longest)
+
+
+def planned(params: Listen, slot: str, depth: int) -> Iterator[Cell]:
+    """Every cell of a slot: conditions and lengths in all layers, then layer by layer."""
+    heats, count = tuple(params.temperatures), params.recordings[slot]
+    for condition in params.conditions:
+        if condition == "keys":
+            shortest = min(params.lengths)
+            for silence in params.silences:
+                yield Cell(condition, shortest, silence, None, heats, count)
+            continue
+        for length in params.lengths:
+            yield Cell(condition, length, after(condition, length), None, heats, count)
+    single = tuple(params.single_temperatures)
+    for length in params.single_lengths:
+        for layer in range(depth):
+            few = min(count, params.recordings["single"])
+            yield Cell("padded", length, after("padded", length), layer, single, few)
+
+
+def after(condition: str, length: float) -> float:
+    """Seconds of silence after a recording."""
+    return AFTER if condition == "unpadded" else WINDOW - length
+
+
+@torch.inference_mode()
+def measured(listener: Listener, slot: str, pool: dict[str, Prompt], cell: Cell) -> list[dict]:
+    """A row for every temperature of a cell: the loss a token of each recording, in their order."""
+    found: dict[float, list[float]] = {value: [] for value in cell.temperatures}
+    tokens = keys = 0
+    for joined in deal(pool, cell.length, cell.recordings, SEED):
+        mel = features(pool, joined, cell.silence)
+        prefix, text = given(listener, joined)
+        tokens += len(text)
+        keys += mel.shape[-1] // listener.model.downsampling
+        options = {"slot": slot, "temperatures": cell.temperatures}
+        if cell.layer is not None:
+            options["layers"] = [cell.layer]
+        for value, losses in heated_losses(listener.model, mel, prefix, text, **options):
+            found[value].append(losses.mean().item())
+    return [
+        cell.about
+        | {"temperature": value, "keys": keys / cell.recordings, "tokens": tokens}
+        | {"losses": " ".join(f"{loss:.4f}" for loss in losses)}
+        for value, losses in found.items()
+    ]
+
+
+def features(pool: dict[str, Prompt], joined: Joined, silence: float) -> Tensor:
+    """What Whisper hears of a recording with so much silence after it: (1, n_mels, frames)."""
+    heard = Recording.of(waveform(pool, joined, silence))
+    frames = round((joined.seconds + silence) * SAMPLE_RATE) // 160
+    return heard.window(0, frames)[None]
+
+
+def given(listener: Listener, joined: Joined) -> tuple[list[int], list[int]]:
+    """What stands before the text, and the text with its end, in tokens."""
+    tokenizer = listener.tokenizer
+    language = LANGUAGE if tokenizer.multilingual else None
+    prefix = [*tokenizer.prefix(language), tokenizer.no_timestamps]
+    return prefix, [*tokenizer.encode(f" {joined.text}"), tokenizer.eot]
+
+
+class Journal:
+    """Cells that have been measured, in a file of one line each, under what they belong to."""
+
+    def __init__(self, path: Path, belonging: dict):
+        self.path = path
+        self.name = hashlib.sha256(json.dumps(belonging, sort_keys=True).encode()).hexdigest()[:12]
+        self.cells: dict[str, list[dict]] = {}
+        if path.exists():
+            for line in path.read_text("utf-8").splitlines():
+                kept = json.loads(line)
+                if kept["of"] == self.name:
+                    self.cells[kept["cell"]] = kept["rows"]
+
+    def get(self, cell: Cell) -> list[dict] | None:
+        return self.cells.get(repr(cell))
+
+    def keep(self, cell: Cell, rows: list[dict]) -> list[dict]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"of": self.name, "cell": repr(cell), "rows": rows}) + "\n")
+        return rows
+
+
+if __name__ == "__main__":
+    run(main)
