@@ -155,6 +155,8 @@ class Listen:
     recordings: dict[str, int]  # of a cell, by slot; `single`: of single layers
     single_lengths: list[float]
     single_temperatures: list[float]
+    techniques: list[dict]  # {technique, slot, settings}: what else is done, at the longest
+    technique_temperatures: list[float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from focused_attention.decoding import published
 from focused_attention.decoding.forced import heated_losses
 from focused_attention.decoding.windows import Listener
 from focused_attention.errors import run
-from focused_attention.inference import attentions
+from focused_attention.inference import applied, attentions
+from focused_attention.models import SpeechModel
 from focused_attention.params import Listen, load
 from focused_attention.paths import DATA, LOGS, RESULTS
 from focused_attention.runs import device
@@ -45,6 +47,7 @@ class Cell:
     layer: int | None  # that is heated alone; None: all of the slot
     temperatures: tuple[float, ...]
     recordings: int
+    technique: tuple[tuple[str, object], ...] = ()  # what else is done to the model, by setting
 
     @property
     def about(self) -> dict:
@@ -53,6 +56,7 @@ class Cell:
             "length": self.length,
             "silence": self.silence,
             "layer": "all" if self.layer is None else self.layer,
+            "technique": " ".join(str(value) for _, value in self.technique) or "none",
         }
 
 
@@ -99,11 +103,17 @@ def planned(params: Listen, slot: str, depth: int) -> Iterator[Cell]:
             continue
         for length in params.lengths:
             yield Cell(condition, length, after(condition, length), None, heats, count)
-    single = tuple(params.single_temperatures)
+    single, few = tuple(params.single_temperatures), min(count, params.recordings["single"])
     for length in params.single_lengths:
         for layer in range(depth):
-            few = min(count, params.recordings["single"])
             yield Cell("padded", length, after("padded", length), layer, single, few)
+    if slot == "cross":
+        longest = max(params.lengths)
+        heats = tuple(params.technique_temperatures)
+        for technique in params.techniques:
+            settings = tuple(technique.items())
+            silence = after("padded", longest)
+            yield Cell("padded", longest, silence, None, heats, few, settings)
 
 
 def after(condition: str, length: float) -> float:
@@ -116,22 +126,29 @@ def measured(listener: Listener, slot: str, pool: dict[str, Prompt], cell: Cell)
     """A row for every temperature of a cell: the loss a token of each recording, in their order."""
     found: dict[float, list[float]] = {value: [] for value in cell.temperatures}
     tokens = keys = 0
-    for joined in deal(pool, cell.length, cell.recordings, SEED):
-        mel = features(pool, joined, cell.silence)
-        prefix, text = given(listener, joined)
-        tokens += len(text)
-        keys += mel.shape[-1] // listener.model.downsampling
-        options = {"slot": slot, "temperatures": cell.temperatures}
-        if cell.layer is not None:
-            options["layers"] = [cell.layer]
-        for value, losses in heated_losses(listener.model, mel, prefix, text, **options):
-            found[value].append(losses.mean().item())
+    options = {"slot": slot, "temperatures": cell.temperatures}
+    if cell.layer is not None:
+        options["layers"] = [cell.layer]
+    with changed(listener.model, **dict(cell.technique)) as model:
+        for joined in deal(pool, cell.length, cell.recordings, SEED):
+            mel = features(pool, joined, cell.silence)
+            prefix, text = given(listener, joined)
+            tokens += len(text)
+            keys += mel.shape[-1] // model.downsampling
+            for value, losses in heated_losses(model, mel, prefix, text, **options):
+                found[value].append(losses.mean().item())
     return [
         cell.about
         | {"temperature": value, "keys": keys / cell.recordings, "tokens": tokens}
         | {"losses": " ".join(f"{loss:.4f}" for loss in losses)}
         for value, losses in found.items()
     ]
+
+
+def changed(model: SpeechModel, technique: str = "", slot: str = "", **settings):
+    """The model with a technique of `inference/` applied, if one is named; a context manager."""
+    slots = [slot] if slot else []
+    return applied(model, technique, *slots, **settings) if technique else nullcontext(model)
 
 
 def features(pool: dict[str, Prompt], joined: Joined, silence: float) -> Tensor:
