@@ -157,6 +157,7 @@ class Listen:
     single_temperatures: list[float]
     techniques: list[dict]  # {technique, slot, settings}: what else is done, at the longest
     technique_temperatures: list[float]
+    resamples: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,7 +41,7 @@ SEED = 1
 class Cell:
     """Recordings that are heard in one way."""
 
-    condition: str  # padded, unpadded or keys
+    condition: str  # padded, unpadded or keys; exchanged: padded, with another one's text
     length: float  # seconds of the recordings
     silence: float  # seconds after them
     layer: int | None  # that is heated alone; None: all of the slot
@@ -83,6 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     bar.close()
     folder = RESULTS / params.profile / "listen"
     results.write_csv(folder / f"{label}.csv", rows)
+    results.write_csv(folder / f"{label}-recordings.csv", held(pool, cells))
 
 
 def speech(params: Listen) -> dict[str, Prompt]:
@@ -109,11 +110,24 @@ def planned(params: Listen, slot: str, depth: int) -> Iterator[Cell]:
             yield Cell("padded", length, after("padded", length), layer, single, few)
     if slot == "cross":
         longest = max(params.lengths)
+        yield Cell("exchanged", longest, after("padded", longest), None, single, few)
         heats = tuple(params.technique_temperatures)
         for technique in params.techniques:
             settings = tuple(technique.items())
             silence = after("padded", longest)
             yield Cell("padded", longest, silence, None, heats, few, settings)
+
+
+def held(pool: dict[str, Prompt], cells: list[Cell]) -> list[dict]:
+    """A row for every recording: its place among those of its length, and its prompts."""
+    most: dict[float, int] = {}
+    for cell in cells:
+        most[cell.length] = max(cell.recordings, most.get(cell.length, 0))
+    return [
+        {"length": length, "recording": i, "prompts": " ".join(joined.prompts)}
+        for length, count in sorted(most.items())
+        for i, joined in enumerate(deal(pool, length, count, SEED))
+    ]
 
 
 def after(condition: str, length: float) -> float:
@@ -130,9 +144,11 @@ def measured(listener: Listener, slot: str, pool: dict[str, Prompt], cell: Cell)
     if cell.layer is not None:
         options["layers"] = [cell.layer]
     with changed(listener.model, **dict(cell.technique)) as model:
-        for joined in deal(pool, cell.length, cell.recordings, SEED):
+        dealt = deal(pool, cell.length, cell.recordings, SEED)
+        others = dealt[1:] + dealt[:1] if cell.condition == "exchanged" else dealt
+        for joined, other in zip(dealt, others, strict=True):
             mel = features(pool, joined, cell.silence)
-            prefix, text = given(listener, joined)
+            prefix, text = given(listener, other)
             tokens += len(text)
             keys += mel.shape[-1] // model.downsampling
             for value, losses in heated_losses(model, mel, prefix, text, **options):

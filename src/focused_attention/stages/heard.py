@@ -1,0 +1,47 @@
+"""Stage heard: curves, best temperatures and verdicts from what stage listen left.
+
+    python -m focused_attention.stages.heard --profile full
+
+does it for a profile that was run before, from its committed rows.
+"""
+
+import argparse
+import logging
+
+from focused_attention import results
+from focused_attention.errors import run
+from focused_attention.params import load
+from focused_attention.paths import RESULTS
+from focused_attention.verdicts import hearing, whisper
+
+TABLES = {
+    "losses": hearing.losses,
+    "optima": hearing.optima,
+    "slopes": hearing.slopes,
+    "schedules": hearing.schedules,
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--profile", help="default: that of params.yaml")
+    params = load(profile=parser.parse_args(argv).profile)
+    folder, confidence = RESULTS / params.profile, params.collect.confidence
+    groups = []
+    for file in sorted((folder / "listen").glob("*-recordings.csv")):
+        label = file.stem.removesuffix("-recordings")
+        model, _, slot = label.rpartition("-")
+        rows = results.read_csv(file.with_name(f"{label}.csv"))
+        held = results.read_csv(file)
+        groups.append(hearing.curves(model, slot, rows, held, params.listen.resamples))
+    for name, table in TABLES.items():
+        rows = [row for group in groups for row in table(group, confidence)]
+        results.write_csv(folder / "heard" / f"{name}.csv", rows)
+    judged = whisper.judge([curve for group in groups for curve in group], confidence)
+    results.write_json(folder / "heard.json", {"profile": params.profile} | judged)
+    for name, claim in judged["claims"].items():
+        logging.info("%s: %s", name, claim["verdict"])
+
+
+if __name__ == "__main__":
+    run(main)

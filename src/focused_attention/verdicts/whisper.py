@@ -1,0 +1,188 @@
+"""Verdicts on Whisper itself: the second part of paper/plan.md."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from focused_attention.verdicts.hearing import Curve, moved
+from focused_attention.verdicts.lengths import AROUND, best, slope
+from focused_attention.verdicts.statistics import holm, interval
+
+ALPHA = 0.05
+MODEL = "tiny.en"
+SHARP, SOFT = 0.71, 1.41
+KEPT = "topk cross 16"
+PLANTED = -0.1  # octaves of temperature an octave of keys
+
+
+class MissingError(Exception):
+    """What a comparison needs was not run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A planned comparison, below zero where the source is right (W2: above)."""
+
+    question: str
+    test: str
+    unit: str
+    margin: float
+    side: int  # -1: claimed below zero; 1: above
+    compare: Callable[[Sequence[Curve]], tuple[np.ndarray, int]] = field(repr=False)
+
+
+def one(found: Sequence[Curve], **about) -> Curve:
+    """The curve of tiny.en's cross-attention with these properties; the longest if none is said.
+
+    Raises MissingError where there is none.
+    """
+    asked = {"model": MODEL, "slot": "cross", "layer": "all", "technique": "none"} | about
+    chosen = [c for c in found if all(getattr(c, name) == v for name, v in asked.items())]
+    if not chosen:
+        raise MissingError(f"not run: {', '.join(str(v) for v in asked.values())}")
+    return max(chosen, key=lambda c: c.length)
+
+
+def level(found: Sequence[Curve]) -> tuple[np.ndarray, int]:
+    curve = one(found, condition="padded")
+    return curve.over(SHARP), len(curve.losses)
+
+
+def kept(found: Sequence[Curve]) -> tuple[np.ndarray, int]:
+    curve = one(found, condition="padded", technique=KEPT)
+    return curve.over(SHARP), len(curve.losses)
+
+
+def moves(name: str) -> Callable[[Sequence[Curve]], tuple[np.ndarray, int]]:
+    def compare(found: Sequence[Curve]) -> tuple[np.ndarray, int]:
+        curve = one(found, condition="keys")
+        of_slot = [c for c in found if (c.model, c.slot) == (MODEL, "cross")]
+        return moved(of_slot, "keys", name), len(curve.losses)
+
+    return compare
+
+
+def layers(found: Sequence[Curve]) -> tuple[np.ndarray, int]:
+    """Rise in the layer that is worst at the shorter length less that in the best, at the longer.
+
+    Which they are is not chosen on the recordings that are compared.
+    """
+    single = [
+        c for c in found
+        if (c.model, c.slot, c.condition) == (MODEL, "cross", "padded") and c.layer != "all"
+    ]  # fmt: skip
+    sizes = sorted({c.length for c in single})
+    if len(sizes) < 2:
+        raise MissingError("not run: single layers at two lengths")
+    few, many = ({c.layer: c for c in single if c.length == n} for n in (sizes[0], sizes[-1]))
+    rises = {layer: curve.over(SOFT)[0] for layer, curve in few.items()}
+    worst, least = max(rises, key=rises.get), min(rises, key=rises.get)
+    return many[worst].over(SOFT) - many[least].over(SOFT), len(many[worst].losses)
+
+
+QUESTIONS = {
+    "W1a": Question(
+        question="Does sharper cross-attention help over a long context?",
+        test=f"padded, longest: loss at {SHARP} less that at 1",
+        unit="nats", margin=0.01, side=-1, compare=level,
+    ),
+    "W1b": Question(
+        question="Does the best temperature fall with the number of keys?",
+        test="keys: slope of log2 best temperature against log2 keys",
+        unit="octaves", margin=0.03, side=-1, compare=moves("best"),
+    ),
+    "W1c": Question(
+        question="Is softness borne worse with more keys?",
+        test="keys: slope of log2 tolerated softness against log2 keys",
+        unit="octaves", margin=0.03, side=-1, compare=moves("softest"),
+    ),
+    "W2": Question(
+        question="Does sharpness matter in one layer more than in others?",
+        test=f"padded, longest, {SOFT} in one layer: rise in the worst layer less in the least",
+        unit="nats", margin=0.01, side=1, compare=layers,
+    ),
+    "W5": Question(
+        question="Can weights be left out, and more if attention is sharpened first?",
+        test=f"padded, longest, 16 weights kept of each row: loss at {SHARP} less that at 1",
+        unit="nats", margin=0.01, side=-1, compare=kept,
+    ),
+}  # fmt: skip
+
+
+def judge(found: Sequence[Curve], confidence: float) -> dict:
+    """{claims, checks} of the questions that these curves answer.
+
+    The family of p-values is always the whole of `QUESTIONS`; what was not run counts with 1.
+    """
+    compared, missing = {}, {}
+    for name, asked in QUESTIONS.items():
+        try:
+            compared[name] = asked.compare(found)
+        except MissingError as error:
+            missing[name] = str(error)
+    p = {name: p_value(compared[name][0]) if name in compared else 1.0 for name in QUESTIONS}
+    adjusted = holm(p)
+    claims = {}
+    for name, asked in QUESTIONS.items():
+        stated = {"question": asked.question, "test": asked.test, "unit": asked.unit}
+        stated |= {"margin": asked.margin, "side": asked.side}
+        if name in missing:
+            claims[name] = stated | {"verdict": "not run", "reason": missing[name]}
+            continue
+        drawn, n = compared[name]
+        low, high = interval(drawn[1:], confidence)
+        verdict = decide(float(drawn[0]), low, high, adjusted[name], asked)
+        claims[name] = stated | {
+            "verdict": verdict, "effect": float(drawn[0]), "low": low, "high": high,
+            "p": p[name], "p_holm": adjusted[name], "n": n,
+        }  # fmt: skip
+    return {"claims": claims, "checks": checks(found)}
+
+
+def p_value(drawn: np.ndarray) -> float:
+    """Two-sided, from resamples; never 0, since the data count too."""
+    beyond = min((drawn[1:] <= 0).sum(), (drawn[1:] >= 0).sum())
+    return float(min(1.0, 2 * (beyond + 1) / len(drawn)))
+
+
+def decide(effect: float, low: float, high: float, p: float, asked: Question) -> str:
+    """The verdict of the plan's rule, with `equivalent` for an interval inside both margins."""
+    if asked.side < 0:
+        effect, low, high = -effect, -high, -low
+    if low > 0 and p < ALPHA and effect >= asked.margin:
+        return "supported"
+    if -asked.margin < low and high < asked.margin:
+        return "equivalent"
+    return "refuted" if high < asked.margin else "undecided"
+
+
+def checks(found: Sequence[Curve]) -> dict[str, dict]:
+    """The plan's checks that curves can answer."""
+    said = {"planted": planted(found)}
+    try:
+        exchanged, own = one(found, condition="exchanged"), one(found, condition="padded")
+    except MissingError:
+        return said
+    low, high = interval(exchanged.over(SOFT)[1:], 0.99)
+    kept = own.over(SOFT)[0]
+    holds = not (low > 0 if kept > 0 else high < 0)
+    said["exchanged"] = {"holds": holds, "own": float(kept), "low": low, "high": high}
+    return said
+
+
+def planted(found: Sequence[Curve]) -> dict:
+    """Whether the fit finds a schedule that is put in, and none where there is none."""
+    curve = one(found, condition="keys")
+    keys = sorted({c.keys for c in found if c.condition == "keys"})
+    octaves = np.log2(curve.temperatures)
+    inside = [t for t in curve.temperatures if AROUND[0] <= t <= AROUND[1]]
+    planted_slopes = {}
+    for name, true in (("moving", PLANTED), ("still", 0.0)):
+        centres = true * np.log2(np.array(keys) / keys[-1])
+        curves = (octaves - centres[:, None]) ** 2
+        planted_slopes[name] = float(slope(keys, best(curve.temperatures, curves)))
+    errors = planted_slopes["moving"] - PLANTED, planted_slopes["still"]
+    holds = len(inside) >= 3 and max(map(abs, errors)) < 0.01
+    return {"holds": holds, "planted": PLANTED, "found": planted_slopes["moving"],
+            "found_of_none": planted_slopes["still"]}  # fmt: skip
