@@ -45,8 +45,8 @@ lab: .venv/pipeline
 clean:  ## remove everything that the pipeline makes, but not .venv and not what git tracks
 	rm -rf downloads data features build runs checkpoints logs
 
-lock: .venv/pipeline  ## resolve the dependencies again
-	python locks/lock.py
+lock: .venv/pipeline  ## resolve the dependencies again; UPGRADE=1 renews what is locked
+	python locks/lock.py $(if $(UPGRADE),--upgrade)
 
 # An environment is complete when its stamp exists. uv installs in seconds what takes pip minutes;
 # pip does it where uv cannot (behind a mirror that only pip's configuration knows, say). A CPU
