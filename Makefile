@@ -9,7 +9,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONHASHSEED := 0
 
-.PHONY: reproduce test check lab clean bench lock smoke
+.PHONY: reproduce test check lab clean bench gpu lock smoke
 
 # Runs and notebooks go side by side, one core each (DVC itself runs one stage at a time; `dvc repro`
 # alone gives the same bytes, later). The orders keep what takes longest from coming last; what waits
@@ -38,6 +38,10 @@ check: .venv/pipeline  ## compare a fresh run with the committed results
 bench: .venv/test  ## speed against the peers, written to results/benchmark-*.json
 	python benchmarks/speech.py
 	python benchmarks/attention.py
+
+MINUTES ?= 8
+gpu:  ## what only a GPU can show, MINUTES at a time, written to results/benchmark-gpu.json
+	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py --minutes $(MINUTES)
 
 lab: .venv/pipeline
 	jupyter lab notebooks
