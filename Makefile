@@ -9,7 +9,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONHASHSEED := 0
 
-.PHONY: reproduce test check lab clean bench lock smoke
+.PHONY: reproduce test check lab clean bench gpu lock smoke
 
 # Runs and notebooks go side by side, one core each (DVC itself runs one stage at a time; `dvc repro`
 # alone gives the same bytes, later). The orders keep what takes longest from coming last; what waits
@@ -39,14 +39,18 @@ bench: .venv/test  ## speed against the peers, written to results/benchmark-*.js
 	python benchmarks/speech.py
 	python benchmarks/attention.py
 
+MINUTES ?= 8
+gpu:  ## what only a GPU can show, MINUTES at a time, written to results/benchmark-gpu.json
+	PYTHONPATH=src $(PYTHON) benchmarks/gpu.py --minutes $(MINUTES)
+
 lab: .venv/pipeline
 	jupyter lab notebooks
 
 clean:  ## remove everything that the pipeline makes, but not .venv and not what git tracks
 	rm -rf downloads data features build runs checkpoints logs
 
-lock: .venv/pipeline  ## resolve the dependencies again
-	python locks/lock.py
+lock: .venv/pipeline  ## resolve the dependencies again; UPGRADE=1 renews what is locked
+	python locks/lock.py $(if $(UPGRADE),--upgrade)
 
 # An environment is complete when its stamp exists. uv installs in seconds what takes pip minutes;
 # pip does it where uv cannot (behind a mirror that only pip's configuration knows, say). A CPU

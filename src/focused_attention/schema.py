@@ -1,4 +1,8 @@
-"""YAML files as typed dataclasses, checked all the way down; one file written over another."""
+"""YAML files as typed dataclasses, checked all the way down; one file written over another.
+
+Ours and not a library's, because training and `make gpu` must run where PyTorch, NumPy, PyYAML and
+safetensors are all there is.
+"""
 
 import dataclasses
 import re

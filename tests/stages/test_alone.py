@@ -27,8 +27,10 @@ SMALL = {
 # a module that is None in sys.modules is not to be found: what a GPU machine need not have
 REFUSE = """
 import sys
-for name in ("av", "dvc", "jiwer", "matplotlib", "pandas", "papermill", "ruamel", "safetensors",
-             "scipy", "seaborn", "tokenizers", "tqdm", "typst", "whisper", "whisper_normalizer"):
+for name in ("av", "dvc", "jiwer", "matplotlib", "pandas", "papermill", "rapidfuzz",
+             "rapidfuzz.distance.Levenshtein", "ruamel", "sacrebleu", "safetensors", "scipy",
+             "seaborn", "statsmodels", "tokenizers", "tqdm", "typst", "whisper",
+             "whisper_normalizer"):
     sys.modules[name] = None
 from focused_attention.stages import evaluate, train
 train.main(["tiny", "--seed", "1"])

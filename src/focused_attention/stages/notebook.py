@@ -28,6 +28,7 @@ import papermill
 import yaml
 from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import DeadKernelError
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from papermill.translators import PythonTranslator
@@ -132,56 +133,37 @@ def kernel_environment() -> Iterator[None]:
 
 
 def normalise(notebook: NotebookNode) -> str:
-    """The notebook as text that depends on its sources and results alone."""
-    cells = []
-    for position, cell in enumerate(notebook.cells, 1):
-        tags = cell.metadata.get("tags")
-        kept = {
-            "cell_type": cell.cell_type,
-            "id": f"cell-{position:02d}",
-            "metadata": {"tags": tags} if tags else {},
-            "source": cell.source,
-        }
-        if cell.cell_type == "code":
-            kept["execution_count"] = cell.execution_count
-            kept["outputs"] = _outputs(cell.outputs)
-        cells.append(kept)
-    clean = nbformat.from_dict(
-        {
-            "cells": cells,
-            "metadata": {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-    )
+    """The notebook as text that depends on its sources and results alone; clears it on the way."""
+    clean, _ = Portable().preprocess(notebook, {})
+    clean.metadata = {"kernelspec": KERNELSPEC, "language_info": {"name": "python"}}
+    clean.nbformat_minor = 5
     nbformat.validate(clean)
     return nbformat.writes(clean).rstrip("\n") + "\n"
 
 
-def _outputs(outputs: list) -> list[dict]:
-    """Outputs without metadata; text arrives in pieces of any size, so pieces are joined.
+class Portable(CoalesceStreamsPreprocessor):
+    """Clears cells of what differs between runs; text in pieces of any size is joined by nbconvert.
 
     Standard error holds warnings with paths and versions: it is shown to who runs, not kept.
     """
-    kept: list[dict] = []
-    for output in outputs:
-        if output.output_type == "stream":
-            if output.name != "stdout":
-                logging.warning("%s", output.text.rstrip())
-            elif kept and kept[-1]["output_type"] == "stream":
-                kept[-1]["text"] += output.text
+
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, cell_index: int):
+        cell.id = f"cell-{cell_index + 1:02d}"
+        tags = cell.metadata.get("tags")
+        cell.metadata = {"tags": tags} if tags else {}
+        if cell.cell_type != "code":
+            return cell, resources
+        for output in (o for o in cell.outputs if o.get("name") == "stderr"):
+            logging.warning("%s", output.text.rstrip())
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        super().preprocess_cell(cell, resources, cell_index)
+        for output in cell.outputs:
+            if output.output_type == "stream":
+                output.text = _portable(output.text)
             else:
-                kept.append({"output_type": "stream", "name": "stdout", "text": output.text})
-            continue
-        data = {kind: _value(kind, value) for kind, value in output.data.items()}
-        piece = {"output_type": output.output_type, "data": data, "metadata": {}}
-        if output.output_type == "execute_result":
-            piece["execution_count"] = output.execution_count
-        kept.append(piece)
-    for output in kept:
-        if output["output_type"] == "stream":
-            output["text"] = _portable(output["text"])
-    return kept
+                output.metadata = {}
+                output.data = {kind: _value(kind, value) for kind, value in output.data.items()}
+        return cell, resources
 
 
 def _value(kind: str, value: object) -> object:
