@@ -5,11 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focused_attention import models
+from focused_attention import inference, models
 from focused_attention.inference import SLOTS, attentions
 from focused_attention.inference.int8 import int8
 from focused_attention.inference.temperature import temperature
 from focused_attention.inference.topk import keep_largest, topk
+from focused_attention.inference.window import window
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
@@ -126,6 +127,41 @@ def test_sparse_rows_replace_those_of_the_slot(inputs):
     assert all((w > 0).sum(-1).max() <= 3 for w in output.weights)
     assert not torch.equal(output.logits, plain.logits)
     assert torch.equal(echo(*inputs).logits, plain.logits)
+
+
+@torch.no_grad()
+def test_a_window_hides_what_is_far_and_leaves_the_rest_in_proportion(inputs):
+    echo = model()
+    plain = echo(*inputs, need_weights=True)
+    with window(echo, "encoder", width=1000):
+        torch.testing.assert_close(echo(*inputs).logits, plain.logits, **TOLERANCE)
+    with window(echo, "encoder", width=2):
+        narrow = echo(*inputs, need_weights=True)
+    before, after = plain.encoder_weights[0], narrow.encoder_weights[0]
+    positions = torch.arange(before.shape[-1])
+    far = (positions[:, None] - positions).abs() > 2
+    assert after[..., far].count_nonzero() == 0
+    shares = before.masked_fill(far, 0.0)
+    expected = shares / shares.sum(-1, keepdim=True)
+    torch.testing.assert_close(after, expected.nan_to_num(0.0), **TOLERANCE)
+    with (
+        pytest.raises(ValueError, match="expected slots of self-attention, given cross"),
+        window(echo, "cross", width=2),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", inference.names())
+def test_every_technique_is_a_context_manager_of_its_file_and_knows_its_settings(name):
+    echo = model()
+    settings = {"temperature": {"value": 0.5}, "topk": {"top_k": 3}, "window": {"width": 3}}
+    slots = [] if name == "int8" else ["encoder"]
+    with inference.applied(echo, name, *slots, **settings.get(name, {})) as changed:
+        assert isinstance(changed, models.SpeechModel)
+    with pytest.raises(ValueError, match=f"{name}: .*unexpected keyword argument 'sharpnes'"):
+        inference.applied(echo, name, *slots, sharpnes=1, **settings.get(name, {}))
+    with pytest.raises(ValueError, match="unknown 'sharpen'; choose one of int8"):
+        inference.applied(echo, "sharpen")
 
 
 @torch.no_grad()

@@ -55,6 +55,8 @@ def heated_losses(
     again = slot == "encoder"
     audio = None if again else model.encoder(mel).audio
     heard = None if again else model.decoder.new_cache()
+    if heard is not None:  # filled before, so that every temperature reads the same
+        model.decoder(torch.tensor([list(prefix)], device=audio.device), audio, cache=heard)
     for value in temperatures:
         with temperature(model, value, slot, layers=layers) if value != 1 else nullcontext():
             if again:

@@ -42,11 +42,14 @@ def applied(model: SpeechModel, name: str, *slots: str, **settings):
     Raises ValueError for an unknown name or setting.
     """
     technique = load(name)
+    taken = inspect.signature(technique).parameters.values()
+    before = [p.name for p in taken if p.kind is p.POSITIONAL_OR_KEYWORD][1:]  # of the slots
+    given = [settings.pop(setting) for setting in before if setting in settings]
     try:
-        inspect.signature(technique).bind(model, *slots, **settings)
+        inspect.signature(technique).bind(model, *given, *slots, **settings)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
-    return technique(model, *slots, **settings)
+    return technique(model, *given, *slots, **settings)
 
 
 def refusal(intervention: AbstractContextManager) -> str | None:
