@@ -14,6 +14,12 @@ from focused_attention.plots.entropy import (
 )
 from focused_attention.plots.example import example
 from focused_attention.plots.haystack import missed, of_runs
+from focused_attention.plots.hearing import (
+    hearing_keys,
+    hearing_layers,
+    hearing_slots,
+    hearing_spared,
+)
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
@@ -60,6 +66,10 @@ __all__ = [
     "example",
     "focus",
     "growth",
+    "hearing_keys",
+    "hearing_layers",
+    "hearing_slots",
+    "hearing_spared",
     "mechanisms",
     "missed",
     "named",

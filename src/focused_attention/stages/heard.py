@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> None:
         rows = [row for group in groups for row in table(group, confidence)]
         results.write_csv(folder / "heard" / f"{name}.csv", rows)
     judged = whisper.judge([curve for group in groups for curve in group], confidence)
-    results.write_json(folder / "heard.json", {"profile": params.profile} | judged)
+    about = {"profile": params.profile, "confidence": confidence}
+    results.write_json(folder / "heard.json", about | judged)
     for name, claim in judged["claims"].items():
         logging.info("%s: %s", name, claim["verdict"])
 
