@@ -385,9 +385,8 @@ def test_every_arm_has_a_look_and_a_label_of_its_own():
     assert len({style.label for style in look.values()}) == len(look)
     assert look["echo"].label == "Echo"
     assert look["echo-cross-learned-span"].label == "Echo cross, learned from span"
-    assert plots.named(["echo", "echo-cross-true-mild"])["echo-cross-true-mild"].label.endswith(
-        "sharpen longer, mild"
-    )
+    weaker = plots.named(["echo", "echo-cross-true-0.1"])["echo-cross-true-0.1"]
+    assert weaker.label == "Echo cross, sharpen longer, 0.1"
 
 
 def test_thresholds_are_those_of_the_metrics():

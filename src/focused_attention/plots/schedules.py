@@ -32,6 +32,7 @@ from focused_attention.plots.style import (
     PURPLE,
     SKY,
     Style,
+    schedule_of,
 )
 
 SCHEDULES = {  # in their order, with the colours of arms named after them; the first has none
@@ -55,12 +56,8 @@ def settings(arms: dict[str, dict]) -> pd.DataFrame:
         for slot in ("focus", "encoder", "cross"):
             of = row.get(slot) or {}
             if of.get("mechanism") in ("focused", "hybrid"):
-                schedule = of.get("schedule", "published")
-                toggle = {True: "sharpen longer", False: "sharpen shorter"}
-                published = toggle[bool(of.get("sharpen_longer", False))]
-                name = published if schedule == "published" else schedule
                 place = "local branch" if of["mechanism"] == "hybrid" else slot
-                found |= {"slot": place, "schedule": name.replace("_", " ")}
+                found |= {"slot": place, "schedule": schedule_of(of)}
                 found |= {key: of[key] for key in numbers if key in of}
         rows.append(found)
     table = pd.DataFrame(rows).reindex(columns=["arm", "slot", "schedule", *numbers])

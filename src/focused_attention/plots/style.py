@@ -1,15 +1,16 @@
 """The look of every figure: one theme, one colour and one label per arm, the paper's sizes."""
 
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from focused_attention.params import load
 from focused_attention.paths import FIGURES, PARAMS
 
 COLUMN, PAGE = 3.35, 6.95  # inches: one column and the full width of the paper's text block
@@ -49,15 +50,13 @@ MECHANISMS = {
     "hybrid_published": "hybrid, published",
     "mixture_autoregressive": "mixture",
 }
-# Arms of focused attention are named model-slot-schedule, as in echo-cross-true.
-FOCUSED = re.compile(r"(\w+)-(encoder|cross)-(off|true|false|learned-span|learned|log)(?:-(.+))?")
-SCHEDULES = {  # what they are called, and their colours
+SCHEDULES = {  # of focused attention: what they are called, and their colours
     "off": ("schedule off", BLACK),
-    "true": ("sharpen longer", BLUE),
-    "false": ("sharpen shorter", ORANGE),
+    "sharpen longer": ("sharpen longer", BLUE),
+    "sharpen shorter": ("sharpen shorter", ORANGE),
     "learned": ("learned", GREEN),
-    "learned-span": ("learned from span", PURPLE),
-    "log": ("log length", SKY),
+    "learned span": ("learned from span", PURPLE),
+    "log length": ("log length", SKY),
 }
 PLACES = {"cross": (0, (5, 1)), "encoder": (0, (2, 1))}  # their dashes
 OTHERS = (GREEN, PURPLE, BLACK)
@@ -172,10 +171,12 @@ def named(arms: Iterable[str]) -> dict[str, Style]:
 
 def known(name: str) -> tuple | None:
     """Colour and dash of an arm or mechanism that has a look of its own."""
-    focused = FOCUSED.fullmatch(name)
-    if focused and focused[1] == "echo" and not focused[4]:
-        return SCHEDULES[focused[3]][1], PLACES[focused[2]]
-    return KNOWN.get(name)
+    if name in KNOWN:
+        return KNOWN[name]
+    focused = focused_arms().get(name)
+    if focused and focused.model == "echo" and not focused.more:
+        return SCHEDULES[focused.schedule][1], PLACES[focused.slot]
+    return None
 
 
 def look_of(name: str, label: str, others: list[str]) -> Style:
@@ -216,10 +217,48 @@ def tasks_of(table: pd.DataFrame) -> list[str]:
 def spoken(name: str) -> str:
     """The label of an arm whose name says it all.
 
-    "echo-hybrid" -> "Echo hybrid", "echo-cross-true" -> "Echo cross, sharpen longer".
+    "echo-hybrid" -> "Echo hybrid"; focused attention by its settings, "Echo cross, sharpen longer".
     """
-    if focused := FOCUSED.fullmatch(name):
-        model, slot, schedule, rest = focused.groups()
-        label = f"{model.capitalize()} {slot}, {SCHEDULES[schedule][0]}"
-        return f"{label}, {rest}" if rest else label
+    if focused := focused_arms().get(name):
+        label = f"{focused.model.capitalize()} {focused.slot}, {SCHEDULES[focused.schedule][0]}"
+        return ", ".join((label, *focused.more))
     return name.replace("-", " ").capitalize()
+
+
+@dataclass(frozen=True, slots=True)
+class Focused:
+    """What the focused attention of an arm is, from its row of params.yaml."""
+
+    model: str
+    slot: str  # encoder or cross
+    schedule: str  # a key of `SCHEDULES`
+    more: tuple[str, ...]  # in what it differs from the first arm of its kind
+
+
+def focused_arms() -> dict[str, Focused]:
+    """The arms of params.yaml with focused attention in all the encoder or in cross-attention."""
+    return _focused_arms(PARAMS.resolve()) if PARAMS.exists() else {}
+
+
+@cache
+def _focused_arms(file: Path) -> dict[str, Focused]:
+    found, first = {}, {}
+    for name, arm in load(file).arms.items():
+        for slot in PLACES:
+            row = getattr(arm, slot)
+            if row.get("mechanism") != "focused" or name in KNOWN:
+                continue
+            kind = arm.model, slot, schedule_of(row)
+            base = first.setdefault(kind, row)
+            differ = [value for key, value in row.items() if value != base.get(key)]
+            words = (f"{v:g}" if isinstance(v, float) else str(v) for v in differ)
+            found[name] = Focused(*kind, tuple(words))
+    return found
+
+
+def schedule_of(row: Mapping) -> str:
+    """The schedule of a slot's temperature, in words; of the published one, which of its lines."""
+    schedule = row.get("schedule", "published")
+    if schedule == "published":
+        return f"sharpen {'longer' if row.get('sharpen_longer') else 'shorter'}"
+    return schedule.replace("_", " ")
