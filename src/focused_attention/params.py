@@ -24,9 +24,17 @@ class Study:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Started(Study):
+    """Arms of the study `seek` that go on from trained weights: those of one of its own arms."""
+
+    start: str  # what every one of them names as its `start`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Runs:
     train: Study
     seek: Study
+    adapt: Started
     prune: list[str]  # arms whose small weights are dropped, and whose guesses are counted
     encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
 
@@ -177,6 +185,9 @@ class Arm:
     decoder: dict = field(default_factory=dict)
     cross: dict = field(default_factory=dict)
     focus: dict = field(default_factory=dict)
+    regularisers: dict[str, dict] = field(default_factory=dict)  # settings by name, in their order
+    start: str = ""  # the arm from whose trained weights this one goes on; empty: from none
+    steps: int = 0  # of an arm with a `start`, in place of its study's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +233,7 @@ def load(path: Path = PARAMS, profile: str | None = None) -> Params:
         content = overlay(content, changes(profile, content.get("profile")))
     params = built(content, str(path))
     runs = params.runs
-    for name in runs.train.arms + runs.seek.arms + runs.prune + runs.encoder:
+    for name in runs.train.arms + runs.seek.arms + runs.adapt.arms + runs.prune + runs.encoder:
         params.arm(name)
     return params
 

@@ -11,6 +11,7 @@ import torch
 from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
 from focused_attention.params import Train
+from focused_attention.regularisers import Objective
 from focused_attention.runs import device
 from focused_attention.tasks.batches import Batch, bucketed
 from focused_attention.tasks.compose import Composer
@@ -41,12 +42,13 @@ def train(
     log: Path,
     label: str,
     watch: Watch | None = None,
+    objective: Objective = losses,
 ) -> History:
     """Train `model` in place and return its history.
 
     `plans` are the training batches from the first step on, `dev` the dev utterances by task, which
     `assess` measures; `watch` surrounds the forward of every logged step, and what it yields is
-    asked after backward.
+    asked after backward. What the `objective` calls "loss" is minimised.
 
     The state is saved at `path` every `checkpoint_every` steps and taken up again if it belongs to
     the same `fingerprint`; a run that was killed ends with the same bytes as one that was not. The
@@ -70,7 +72,8 @@ def train(
             batch = journal.awaited(next(batches).to(hardware))
             last = step == params.steps
             logged = last or step % params.log_every == 0
-            row, seen = update(model, optim, batch, params, step, watch if logged else None)
+            watching = watch if logged else None
+            row, seen = update(model, optim, objective, batch, params, step, watching)
             require_finite(row["loss"], step, label)
             journal.note(step, row, seen, float(batch.frames.sum()) * composer.frame, logged)
             if last or step % params.dev_every == 0:
@@ -90,6 +93,7 @@ def train(
 def update(
     model: SpeechModel,
     optim: torch.optim.AdamW,
+    objective: Objective,
     batch: Batch,
     params: Train,
     step: int,
@@ -101,7 +105,7 @@ def update(
         group["lr"] = rate
     watching = watch(model) if watch else nullcontext(dict)
     with watching as told, device.autocast(batch.features.device):
-        parts = losses(model, batch, params)
+        parts = objective(model, batch, params)
     parts["loss"].backward()
     seen = told()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
