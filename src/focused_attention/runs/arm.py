@@ -99,6 +99,27 @@ def started(params: Params, arm: Arm) -> dict:
     return {"start": resolve(params, arm.start), "steps": arm.steps}
 
 
+def check_starts(params: Params) -> None:
+    """Raises UserError, naming the key, if `runs` lists an arm where it cannot be trained."""
+    runs, adapt = params.runs, params.runs.adapt
+    for study in ("train", "seek"):
+        for name in getattr(runs, study).arms:
+            if params.arm(name).start:
+                raise UserError(
+                    f"{PARAMS}: runs.{study}.arms: {name} has a start; list it in runs.adapt.arms"
+                )
+    for name in adapt.arms:
+        if (start := params.arm(name).start) != adapt.start:
+            raise UserError(
+                f"{PARAMS}: arms.{name}.start: expected {adapt.start!r}, as runs.adapt.start, "
+                f"given {start!r}"
+            )
+    if adapt.arms and adapt.start not in runs.seek.arms:
+        raise UserError(f"{PARAMS}: runs.adapt.start: {adapt.start} is not one of runs.seek.arms")
+    if adapt.arms and (strange := sorted(set(adapt.seeds) - set(runs.seek.seeds))):
+        raise UserError(f"{PARAMS}: runs.adapt.seeds: {strange[0]} is not one of runs.seek.seeds")
+
+
 def of_study(arm: dict, training: Train) -> dict:
     """A resolved arm as a study trains it: with a CTC head if that study's loss has CTC in it."""
     start = {"start": of_study(arm["start"], training)} if "start" in arm else {}

@@ -5,7 +5,6 @@ import dataclasses
 from focused_attention import models, regularisers
 from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
-from focused_attention.params import Params
 from focused_attention.paths import PARAMS
 from focused_attention.runs.arm import build_model
 from focused_attention.runs.session import Session
@@ -36,24 +35,3 @@ def source(work: Session) -> SpeechModel:
         regularisers=regularisers.build(arm.get("regularisers", {})),
     )
     return origin.trained()
-
-
-def check(params: Params) -> None:
-    """Raises UserError, naming the key, if `runs` lists an arm where it cannot be trained."""
-    runs, adapt = params.runs, params.runs.adapt
-    for study in ("train", "seek"):
-        for name in getattr(runs, study).arms:
-            if params.arm(name).start:
-                raise UserError(
-                    f"{PARAMS}: runs.{study}.arms: {name} has a start; list it in runs.adapt.arms"
-                )
-    for name in adapt.arms:
-        if (start := params.arm(name).start) != adapt.start:
-            raise UserError(
-                f"{PARAMS}: arms.{name}.start: expected {adapt.start!r}, as runs.adapt.start, "
-                f"given {start!r}"
-            )
-    if adapt.arms and adapt.start not in runs.seek.arms:
-        raise UserError(f"{PARAMS}: runs.adapt.start: {adapt.start} is not one of runs.seek.arms")
-    if adapt.arms and (strange := sorted(set(adapt.seeds) - set(runs.seek.seeds))):
-        raise UserError(f"{PARAMS}: runs.adapt.seeds: {strange[0]} is not one of runs.seek.seeds")

@@ -7,14 +7,13 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import load
 from focused_attention.paths import ARMS
-from focused_attention.runs import start
-from focused_attention.runs.arm import resolve
+from focused_attention.runs.arm import check_starts, resolve
 
 
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     params = load()
-    start.check(params)
+    check_starts(params)
     runs = params.runs
     resolved = {
         name: resolve(params, name)
