@@ -23,8 +23,8 @@ def save(
     for index, values in optim.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
     tensors["rng"] = torch.get_rng_state()
-    metadata = {"fingerprint": fingerprint, "step": str(step), "history": json.dumps(history)}
-    weights.save(path, tensors, metadata)
+    about = {"fingerprint": fingerprint, "step": step, "history": history}
+    weights.save(path, tensors, json.dumps(about))
 
 
 def restore(
@@ -36,8 +36,9 @@ def restore(
     """
     if not path.exists():
         return 0, {}
-    tensors, metadata = weights.load(path)
-    if metadata.get("fingerprint") != fingerprint:
+    tensors, text = weights.load(path)
+    about = json.loads(text or "{}")
+    if about.get("fingerprint") != fingerprint:
         return 0, {}
     model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
     state: dict[int, dict[str, Tensor]] = {}
@@ -47,4 +48,4 @@ def restore(
             state.setdefault(int(index), {})[key] = tensor
     optim.load_state_dict({"state": state, "param_groups": optim.state_dict()["param_groups"]})
     torch.set_rng_state(tensors["rng"])
-    return int(metadata["step"]), json.loads(metadata["history"])
+    return about["step"], about["history"]
