@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -18,8 +19,11 @@ def save(path: Path, tensors: dict[str, Tensor], about: str = "") -> None:
     The same tensors give the same bytes. Raises UserError when the disk is full or the folder
     cannot be written.
     """
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(ready, {ABOUT: about} if about else None)
+    apart = {  # the package refuses tensors that lie in one piece of memory
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    content = safetensors.torch.save(apart, {ABOUT: about} if about else None)
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

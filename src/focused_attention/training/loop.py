@@ -20,7 +20,7 @@ from focused_attention.training import state
 from focused_attention.training.data import prefetched
 from focused_attention.training.journal import History, Journal, progress
 from focused_attention.training.objective import losses
-from focused_attention.training.optimiser import learning_rate, optimiser
+from focused_attention.training.optimiser import AdamW, learning_rate
 
 # What is measured while training is handed in: the loop knows neither tasks nor mechanisms by name.
 Seen = dict[str, float]
@@ -57,7 +57,7 @@ def train(
     """
     check(params)
     model.to(hardware).train()
-    optim = optimiser(model, params)
+    optim = AdamW(model, params)
     done, kept = state.restore(path, fingerprint, model, optim)
     history, budget = History(**kept), params.batch_seconds / composer.frame
     groups = {task: [composer.batch(g) for g in bucketed(us, budget)] for task, us in dev.items()}
@@ -86,13 +86,13 @@ def train(
                 kept = {"steps": history.steps, "dev": history.dev}
                 state.save(path, fingerprint, step, model, optim, kept)
                 journal.resume()
-    history.trained = sum(p.numel() for p in optim.state)
+    history.trained = optim.trained
     return history
 
 
 def update(
     model: SpeechModel,
-    optim: torch.optim.AdamW,
+    optim: AdamW,
     objective: Objective,
     batch: Batch,
     params: Train,
@@ -101,16 +101,13 @@ def update(
 ) -> tuple[Seen, Seen]:
     """One step of the optimiser: losses, rate and gradient norm, and what `watch` saw."""
     rate = learning_rate(step, params)
-    for group in optim.param_groups:
-        group["lr"] = rate
     watching = watch(model) if watch else nullcontext(dict)
     with watching as told, device.autocast(batch.features.device):
         parts = objective(model, batch, params)
     parts["loss"].backward()
     seen = told()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
-    optim.step()
-    optim.zero_grad(set_to_none=True)
+    optim.step(rate)
     row = {name: float(value.detach()) for name, value in parts.items()}
     return row | {"lr": rate, "grad_norm": float(norm)}, seen
 
