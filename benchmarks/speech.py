@@ -26,18 +26,17 @@ from torch.testing import assert_close
 from focused_attention import models
 from focused_attention.decoding.greedy import greedy
 from focused_attention.measures.assessment import assess
-from focused_attention.params import Train, load
+from focused_attention.params import load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json
 from focused_attention.runs.arm import build_model, of_study, resolve
 from focused_attention.runs.device import describe
 from focused_attention.speech import audio
 from focused_attention.speech.store import FeatureStore
-from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
-from focused_attention.training.loop import train
+from focused_attention.training.loop import train, update
 from focused_attention.training.objective import losses
-from focused_attention.training.optimiser import optimiser
+from focused_attention.training.optimiser import AdamW
 
 THREADS = 2
 OUTPUT = RESULTS / "benchmark-speech.json"
@@ -328,11 +327,13 @@ def arms(rounds: int) -> list[dict]:
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
     settings = params.train
     batch = composer.batch(next(composer.training(settings.mixture, settings.batch_seconds, 1)))
-    steps, taken = {}, {name: [] for name in settings.arms}
-    for name in settings.arms:
+    names = params.runs.train.arms
+    steps, taken = {}, {name: [] for name in names}
+    for name in names:
         torch.manual_seed(1)
         model = build_model(of_study(resolve(params, name), params.train), store)
-        steps[name] = functools.partial(step, model, optimiser(model, settings), batch, settings)
+        optim = AdamW(model, settings)
+        steps[name] = functools.partial(update, model, optim, losses, batch, settings, 1, None)
     for i in range(rounds + 1):
         for name, one in steps.items():
             start = time.perf_counter()
@@ -343,13 +344,6 @@ def arms(rounds: int) -> list[dict]:
         {"arm": name, "training_ms": round(1000 * statistics.median(seconds), 1)}
         for name, seconds in taken.items()
     ]
-
-
-def step(model: nn.Module, optim: torch.optim.Optimizer, batch: Batch, params: Train) -> None:
-    optim.zero_grad(set_to_none=True)
-    losses(model, batch, params)["loss"].backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
-    optim.step()
 
 
 def rows(quick: bool) -> list[dict]:

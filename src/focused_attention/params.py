@@ -10,7 +10,7 @@ from pathlib import Path
 
 from focused_attention.errors import UserError, run
 from focused_attention.paths import PARAMS, PROFILES
-from focused_attention.schema import build, overlay, read, write_over
+from focused_attention.schema import build, overlay, read, write_over, written_out
 
 BASE = "pilot"  # the profile that the others change
 
@@ -24,9 +24,17 @@ class Study:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Started(Study):
+    """Arms of the study `seek` that go on from trained weights: those of one of its own arms."""
+
+    start: str  # what every one of them names as its `start`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Runs:
     train: Study
     seek: Study
+    adapt: Started
     prune: list[str]  # arms whose small weights are dropped, and whose guesses are counted
     encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
 
@@ -177,6 +185,9 @@ class Arm:
     decoder: dict = field(default_factory=dict)
     cross: dict = field(default_factory=dict)
     focus: dict = field(default_factory=dict)
+    regularisers: dict[str, dict] = field(default_factory=dict)  # settings by name, in their order
+    start: str = ""  # the arm from whose trained weights this one goes on; empty: from none
+    steps: int = 0  # of an arm with a `start`, in place of its study's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +233,7 @@ def load(path: Path = PARAMS, profile: str | None = None) -> Params:
         content = overlay(content, changes(profile, content.get("profile")))
     params = built(content, str(path))
     runs = params.runs
-    for name in runs.train.arms + runs.seek.arms + runs.prune + runs.encoder:
+    for name in runs.train.arms + runs.seek.arms + runs.adapt.arms + runs.prune + runs.encoder:
         params.arm(name)
     return params
 
@@ -243,39 +254,6 @@ def changes(profile: str, base: str) -> dict:
 def built(content: dict, file: str) -> Params:
     """The parameters in the content of a file. Raises UserError naming the file and the key."""
     return build(Params, content | {"arms": written_out(content.get("arms"), file)}, file, "")
-
-
-def written_out(arms: object, file: str) -> object:
-    """The rows of arms, those that are `like` another with what they take over from it.
-
-    A slot that names its mechanism is taken as it is; one that does not changes the other's
-    settings. Raises UserError for an arm that is like none or, in a circle, like itself.
-    """
-    if not isinstance(arms, dict):
-        return arms
-    if wrong := [name for name, row in arms.items() if not isinstance(row, dict)]:
-        raise UserError(f"{file}: arms.{wrong[0]}: expected a mapping, given {arms[wrong[0]]!r}")
-
-    def whole(name: str, *asking: str) -> dict:
-        row = dict(arms[name])
-        if "like" not in row:
-            return row
-        other = row.pop("like")
-        if other in (name, *asking):
-            circle = " is like ".join([*reversed(asking), name, other])
-            raise UserError(f"{file}: arms.{name}: {circle}; write one of them with a `model`")
-        if not isinstance(other, str) or other not in arms:
-            raise UserError(
-                f"{file}: arms.{name}: like: unknown arm {other!r}; choose one of "
-                + ", ".join(arms)
-            )
-        taken = whole(other, name, *asking)
-        for key, value in row.items():
-            settings = isinstance(value, dict) and "mechanism" not in value
-            taken[key] = taken.get(key, {}) | value if settings else value
-        return taken
-
-    return {name: whole(name) for name in arms}
 
 
 def main(argv: list[str] | None = None) -> None:

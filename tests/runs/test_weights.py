@@ -1,7 +1,9 @@
-"""The checkpoint format against the safetensors package, and what happens when writing fails."""
+"""What is written is read again, here and by others, and what happens when writing fails."""
 
 import errno
+import json
 import os
+import struct
 
 import pytest
 import safetensors.torch
@@ -27,21 +29,46 @@ def tensors():
 
 def test_safetensors_reads_what_is_written(tmp_path, tensors):
     path = tmp_path / "folder" / "model.safetensors"
-    weights.save(path, tensors, {"step": "7"})
+    weights.save(path, tensors, "step 7")
     theirs = safetensors.torch.load_file(path)
     assert theirs.keys() == tensors.keys()
     for name, tensor in tensors.items():
         assert torch.equal(theirs[name], tensor)
     with safetensors.safe_open(path, "pt") as file:
-        assert file.metadata() == {"step": "7"}
+        assert file.metadata() == {"about": "step 7"}
+    ours, about = weights.load(path)
+    assert about == "step 7"
+    for name, tensor in tensors.items():
+        assert torch.equal(ours[name], tensor)
+        assert ours[name].dtype == tensor.dtype
+
+
+def test_the_bytes_depend_on_names_and_values_alone(tmp_path, tensors):
+    """Not on the order or the layout, nor on a process' hashes; the digest is of the format."""
+    names = sorted(tensors)
+    weights.save(tmp_path / "one", {name: tensors[name] for name in names}, "seed 1")
+    weights.save(tmp_path / "two", {name: tensors[name].clone() for name in names[::-1]}, "seed 1")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    weights.save(tmp_path / "three", {"b": torch.arange(3.0), "a": torch.ones(2, 2)})
+    header = json.dumps(
+        {
+            "a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]},
+            "b": {"dtype": "F32", "shape": [3], "data_offsets": [16, 28]},
+        },
+        separators=(",", ":"),
+    )
+    header += " " * (-len(header) % 8)
+    values = struct.pack("<7f", 1, 1, 1, 1, 0, 1, 2)
+    written = (tmp_path / "three").read_bytes()
+    assert written == len(header).to_bytes(8, "little") + header.encode() + values
 
 
 def test_reads_what_safetensors_writes(tmp_path, tensors):
     path = tmp_path / "model.safetensors"
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     safetensors.torch.save_file(contiguous, path, {"a": "b"})
-    ours, metadata = weights.load(path)
-    assert metadata == {"a": "b"}
+    ours, about = weights.load(path)
+    assert about == ""
     for name, tensor in tensors.items():
         assert torch.equal(ours[name], tensor)
 

@@ -1,4 +1,4 @@
-"""train and evaluate on a machine that has PyTorch, NumPy and PyYAML alone, and on one without."""
+"""train and evaluate where only PyTorch, NumPy, PyYAML and safetensors are, or nothing is."""
 
 import os
 import shutil
@@ -28,9 +28,8 @@ SMALL = {
 REFUSE = """
 import sys
 for name in ("av", "dvc", "jiwer", "matplotlib", "pandas", "papermill", "rapidfuzz",
-             "rapidfuzz.distance.Levenshtein", "ruamel", "sacrebleu", "safetensors", "scipy",
-             "seaborn", "statsmodels", "tokenizers", "tqdm", "typst", "whisper",
-             "whisper_normalizer"):
+             "rapidfuzz.distance.Levenshtein", "ruamel", "sacrebleu", "scipy", "seaborn",
+             "statsmodels", "tokenizers", "tqdm", "typst", "whisper", "whisper_normalizer"):
     sys.modules[name] = None
 from focused_attention.stages import evaluate, train
 train.main(["tiny", "--seed", "1"])
@@ -48,7 +47,7 @@ def machine(tiny_store, tmp_path):
     return tmp_path
 
 
-def test_train_and_evaluate_need_pytorch_numpy_and_pyyaml_alone(machine):
+def test_train_and_evaluate_need_pytorch_numpy_pyyaml_and_safetensors_alone(machine):
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", REFUSE], cwd=machine, env=environment,

@@ -7,10 +7,10 @@ arm's mechanism, leaves it as it was, so that nothing else is trained again.
 import dataclasses
 from pathlib import Path
 
-from focused_attention import attention, models, sources
+from focused_attention import attention, models, regularisers, sources
 from focused_attention.errors import UserError
 from focused_attention.models import Slot, SpeechModel
-from focused_attention.params import Params, Train
+from focused_attention.params import Arm, Params, Train
 from focused_attention.paths import PARAMS
 from focused_attention.speech.store import FeatureStore
 
@@ -42,6 +42,8 @@ def resolve(params: Params, name: str) -> dict:
             used |= files(attention.names()[slot.mechanism])
         if extra := [s for s in SLOTS if getattr(arm, s) and s not in slots]:
             raise ValueError(f"{extra[0]}: {arm.model} has no such slot")
+        added, more = regularised(arm)
+        added |= started(params, arm)
     except ValueError as error:
         raise UserError(f"{PARAMS}: arms.{name}: {error}") from None
     focus = {"focus_blocks": arm.focus_blocks} if "focus" in slots else {}
@@ -64,18 +66,71 @@ def resolve(params: Params, name: str) -> dict:
         "heads": arm.heads,
         "sizes": sizes | focus,
         "slots": slots,
-        "sources": used,
+        "sources": used | more,
+        **added,
     }
+
+
+def regularised(arm: Arm) -> tuple[dict, dict[str, str]]:
+    """What the regularisers of an arm add to it, and to its sources; nothing if it has none.
+
+    Raises ValueError for an unknown one, or for settings that it does not take.
+    """
+    settings, used = {}, {}
+    for name, given in arm.regularisers.items():
+        settings[name] = dataclasses.asdict(regularisers.configure(name, given))
+        used |= files(regularisers.names()[name])
+    return {"regularisers": settings} if settings else {}, used
+
+
+def started(params: Params, arm: Arm) -> dict:
+    """The resolved arm from whose weights an arm goes on, and its own steps; or nothing.
+
+    Raises ValueError for a start without steps or the reverse, or from an arm that has one too.
+    """
+    if not arm.start and not arm.steps:
+        return {}
+    if not arm.start or arm.steps < 1:
+        raise ValueError("start and steps: an arm that goes on from another's weights needs both")
+    if arm.start not in params.arms:
+        raise ValueError(f"start: unknown arm {arm.start!r}; choose {', '.join(params.arms)}")
+    if params.arm(arm.start).start:
+        raise ValueError(f"start: {arm.start} has a start itself; name the arm that it starts from")
+    return {"start": resolve(params, arm.start), "steps": arm.steps}
+
+
+def check_starts(params: Params) -> None:
+    """Raises UserError, naming the key, if `runs` lists an arm where it cannot be trained."""
+    runs, adapt = params.runs, params.runs.adapt
+    for study in ("train", "seek"):
+        for name in getattr(runs, study).arms:
+            if params.arm(name).start:
+                raise UserError(
+                    f"{PARAMS}: runs.{study}.arms: {name} has a start; list it in runs.adapt.arms"
+                )
+    for name in adapt.arms:
+        if (start := params.arm(name).start) != adapt.start:
+            raise UserError(
+                f"{PARAMS}: arms.{name}.start: expected {adapt.start!r}, as runs.adapt.start, "
+                f"given {start!r}"
+            )
+    if adapt.arms and adapt.start not in runs.seek.arms:
+        raise UserError(f"{PARAMS}: runs.adapt.start: {adapt.start} is not one of runs.seek.arms")
+    if adapt.arms and (strange := sorted(set(adapt.seeds) - set(runs.seek.seeds))):
+        raise UserError(f"{PARAMS}: runs.adapt.seeds: {strange[0]} is not one of runs.seek.seeds")
 
 
 def of_study(arm: dict, training: Train) -> dict:
     """A resolved arm as a study trains it: with a CTC head if that study's loss has CTC in it."""
-    return arm | {"sizes": arm["sizes"] | {"ctc": training.ctc > 0}}
+    start = {"start": of_study(arm["start"], training)} if "start" in arm else {}
+    return arm | {"sizes": arm["sizes"] | {"ctc": training.ctc > 0}} | start
 
 
 def files(path: Path, package: Path = sources.PACKAGE) -> dict[str, str]:
-    """SHA-256 of a mechanism's file and of those in `attention` that it imports, all the way."""
-    folder = package / attention.FOLDER.name
+    """SHA-256 of a mechanism's or regulariser's file and of those in its room that it imports, all
+    the way; those of `attention` without the room's name.
+    """
+    folder = package / path.relative_to(package).parts[0]
     found: dict[str, str] = {}
     waiting = [path]
     while waiting:
@@ -85,7 +140,8 @@ def files(path: Path, package: Path = sources.PACKAGE) -> dict[str, str]:
             continue
         found[name] = sources.digest(path)
         waiting += sources.imports(path, package)
-    return {name.partition("/")[2]: found[name] for name in sorted(found)}
+    room = f"{attention.FOLDER.name}/"
+    return {name.removeprefix(room): found[name] for name in sorted(found)}
 
 
 def build_model(arm: dict, store: FeatureStore) -> SpeechModel:

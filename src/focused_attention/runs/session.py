@@ -14,11 +14,12 @@ from pathlib import Path
 
 import torch
 
-from focused_attention import sources
+from focused_attention import regularisers, sources
 from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
 from focused_attention.params import Params, Train, load
 from focused_attention.paths import FEATURES, RUNS
+from focused_attention.regularisers import Regulariser
 from focused_attention.runs import device, weights
 from focused_attention.runs.arm import build_model, of_study, resolve
 from focused_attention.speech.store import FeatureStore
@@ -38,6 +39,7 @@ class Session:
     composer: Composer
     hardware: torch.device
     model: SpeechModel  # as initialised, on the CPU
+    regularisers: Sequence[Regulariser] = ()  # of the arm, in their order
 
     @property
     def run(self) -> str:
@@ -47,7 +49,19 @@ class Session:
     @property
     def training(self) -> Train:
         """How the arms of the study are trained."""
-        return getattr(self.params, self.study)
+        section = getattr(self.params, self.study)
+        return dataclasses.replace(section, steps=self.arm.get("steps", section.steps))
+
+    @property
+    def stage(self) -> str:
+        """The stage that trains the arm."""
+        return "adapt" if "start" in self.arm else self.study
+
+    def prepare(self) -> SpeechModel:
+        """The session's model, once its regularisers have prepared it; to be called once."""
+        for regulariser in self.regularisers:
+            regulariser.prepare(self.model)
+        return self.model
 
     def file(self, folder: Path, ending: str) -> Path:
         """The run's file with this ending in `folder`, one of paths.py."""
@@ -74,7 +88,10 @@ class Session:
 
     def revision(self, stage: str) -> str:
         """Of the sources that decide what a stage makes of this arm, other mechanisms not."""
-        used = (f"attention/{name}" for name in self.arm["sources"])
+        used = (
+            name if name.startswith("regularisers/") else f"attention/{name}"
+            for name in self.arm["sources"]
+        )
         return sources.revision([f"stages/{stage}.py", *used])
 
     def provenance(self, split: str, stage: str) -> dict:
@@ -115,14 +132,15 @@ class Session:
         Raises UserError for weights that are missing or of another arm.
         """
         tensors, _ = weights.load(self.weights)
+        model = self.prepare()
         try:
-            self.model.load_state_dict(tensors)
+            model.load_state_dict(tensors)
         except RuntimeError:
             raise UserError(
                 f"{self.weights}: does not fit arm {self.arm['arm']!r} of params.yaml; train the "
                 "arm again"
             ) from None
-        return self.model.to(self.hardware).eval()
+        return model.to(self.hardware).eval()
 
 
 def begin(
@@ -154,4 +172,5 @@ def begin(
         composer=composer,
         hardware=hardware,
         model=build_model(arm, store),
+        regularisers=regularisers.build(arm.get("regularisers", {})),
     )

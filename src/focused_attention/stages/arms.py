@@ -7,15 +7,17 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import load
 from focused_attention.paths import ARMS
-from focused_attention.runs.arm import resolve
+from focused_attention.runs.arm import check_starts, resolve
 
 
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     params = load()
+    check_starts(params)
+    runs = params.runs
     resolved = {
         name: resolve(params, name)
-        for name in dict.fromkeys(params.runs.train.arms + params.runs.seek.arms)
+        for name in dict.fromkeys(runs.train.arms + runs.seek.arms + runs.adapt.arms)
     }
     shutil.rmtree(ARMS, ignore_errors=True)
     for name, arm in resolved.items():

@@ -1,14 +1,17 @@
 """Stage train: one arm with one seed learns to recognise speech; on a GPU where there is one."""
 
-from focused_attention.errors import run
+from focused_attention.errors import UserError, run
 from focused_attention.measures.assessment import assess
 from focused_attention.measures.spans import focus
+from focused_attention.paths import PARAMS
 from focused_attention.runs import session
 from focused_attention.training.fit import fit
 
 
 def main(argv: list[str] | None = None) -> None:
     work = session.begin(__doc__, argv)
+    if work.stage != "train":
+        raise UserError(f"{PARAMS}: arms.{work.arm['arm']}: has a start; run stage {work.stage}")
     composer, params = work.composer, work.training
     fit(
         work,

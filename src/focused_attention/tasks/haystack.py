@@ -202,7 +202,11 @@ class HaystackComposer:
         )
 
     def training(
-        self, mixture: dict[str, float], batch_seconds: float, seed: int, curriculum: int = 0
+        self,
+        mixture: dict[str, float],
+        batch_seconds: float,
+        seed: int | list[int],
+        curriculum: int = 0,
     ) -> Iterator[list[Utterance]]:
         """Plans of training batches without end, as `Composer.training` makes them.
 

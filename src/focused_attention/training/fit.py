@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from focused_attention import results
 from focused_attention.paths import CHECKPOINTS, LOGS, RESULTS
+from focused_attention.regularisers import wrapped
 from focused_attention.runs import weights
 from focused_attention.runs.session import Session
 from focused_attention.tasks.utterances import Utterance
 from focused_attention.training.loop import Assess, Watch, train
+from focused_attention.training.objective import losses
 
 
 def fit(
@@ -28,7 +30,7 @@ def fit(
     label = f"{work.study} {work.run}"
     began = time.perf_counter()
     history = train(
-        work.model,
+        work.prepare(),
         work.composer,
         work.training,
         plans=plans,
@@ -40,6 +42,7 @@ def fit(
         log=work.file(LOGS, ".jsonl"),
         label=label,
         watch=watch,
+        objective=wrapped(losses, work.regularisers),
     )
     logging.info("%s: %.0f s", label, time.perf_counter() - began)
     trained = {name: tensor.float() for name, tensor in work.model.state_dict().items()}
@@ -48,7 +51,7 @@ def fit(
     results.write_csv(work.file(RESULTS, "-dev.csv"), history.dev)
     results.write_json(
         work.file(RESULTS, ".json"),
-        work.provenance("train", work.study)
+        work.provenance("train", work.stage)
         | {
             "steps": work.training.steps,
             "parameters": sum(p.numel() for p in work.model.parameters()),

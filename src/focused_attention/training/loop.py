@@ -11,6 +11,7 @@ import torch
 from focused_attention.errors import UserError
 from focused_attention.models import SpeechModel
 from focused_attention.params import Train
+from focused_attention.regularisers import Objective
 from focused_attention.runs import device
 from focused_attention.tasks.batches import Batch, bucketed
 from focused_attention.tasks.compose import Composer
@@ -19,7 +20,7 @@ from focused_attention.training import state
 from focused_attention.training.data import prefetched
 from focused_attention.training.journal import History, Journal, progress
 from focused_attention.training.objective import losses
-from focused_attention.training.optimiser import learning_rate, optimiser
+from focused_attention.training.optimiser import AdamW, learning_rate
 
 # What is measured while training is handed in: the loop knows neither tasks nor mechanisms by name.
 Seen = dict[str, float]
@@ -41,12 +42,13 @@ def train(
     log: Path,
     label: str,
     watch: Watch | None = None,
+    objective: Objective = losses,
 ) -> History:
     """Train `model` in place and return its history.
 
     `plans` are the training batches from the first step on, `dev` the dev utterances by task, which
     `assess` measures; `watch` surrounds the forward of every logged step, and what it yields is
-    asked after backward.
+    asked after backward. What the `objective` calls "loss" is minimised.
 
     The state is saved at `path` every `checkpoint_every` steps and taken up again if it belongs to
     the same `fingerprint`; a run that was killed ends with the same bytes as one that was not. The
@@ -55,7 +57,7 @@ def train(
     """
     check(params)
     model.to(hardware).train()
-    optim = optimiser(model, params)
+    optim = AdamW(model, params)
     done, kept = state.restore(path, fingerprint, model, optim)
     history, budget = History(**kept), params.batch_seconds / composer.frame
     groups = {task: [composer.batch(g) for g in bucketed(us, budget)] for task, us in dev.items()}
@@ -70,7 +72,8 @@ def train(
             batch = journal.awaited(next(batches).to(hardware))
             last = step == params.steps
             logged = last or step % params.log_every == 0
-            row, seen = update(model, optim, batch, params, step, watch if logged else None)
+            watching = watch if logged else None
+            row, seen = update(model, optim, objective, batch, params, step, watching)
             require_finite(row["loss"], step, label)
             journal.note(step, row, seen, float(batch.frames.sum()) * composer.frame, logged)
             if last or step % params.dev_every == 0:
@@ -83,13 +86,14 @@ def train(
                 kept = {"steps": history.steps, "dev": history.dev}
                 state.save(path, fingerprint, step, model, optim, kept)
                 journal.resume()
-    history.trained = sum(p.numel() for p in optim.state)
+    history.trained = optim.trained
     return history
 
 
 def update(
     model: SpeechModel,
-    optim: torch.optim.AdamW,
+    optim: AdamW,
+    objective: Objective,
     batch: Batch,
     params: Train,
     step: int,
@@ -97,16 +101,13 @@ def update(
 ) -> tuple[Seen, Seen]:
     """One step of the optimiser: losses, rate and gradient norm, and what `watch` saw."""
     rate = learning_rate(step, params)
-    for group in optim.param_groups:
-        group["lr"] = rate
     watching = watch(model) if watch else nullcontext(dict)
     with watching as told, device.autocast(batch.features.device):
-        parts = losses(model, batch, params)
+        parts = objective(model, batch, params)
     parts["loss"].backward()
     seen = told()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), params.clip)
-    optim.step()
-    optim.zero_grad(set_to_none=True)
+    optim.step(rate)
     row = {name: float(value.detach()) for name, value in parts.items()}
     return row | {"lr": rate, "grad_norm": float(norm)}, seen
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from focused_attention.models import SpeechModel
 from focused_attention.runs import weights
+from focused_attention.training.optimiser import AdamW
 
 
 def save(
@@ -15,20 +15,19 @@ def save(
     fingerprint: str,
     step: int,
     model: SpeechModel,
-    optim: torch.optim.AdamW,
+    optim: AdamW,
     history: dict[str, list],
 ) -> None:
     """Write everything a resumed run needs."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for index, values in optim.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
+    tensors |= {f"optimiser.{name}": tensor for name, tensor in optim.state().items()}
     tensors["rng"] = torch.get_rng_state()
-    metadata = {"fingerprint": fingerprint, "step": str(step), "history": json.dumps(history)}
-    weights.save(path, tensors, metadata)
+    about = {"fingerprint": fingerprint, "step": step, "history": history}
+    weights.save(path, tensors, json.dumps(about))
 
 
 def restore(
-    path: Path, fingerprint: str, model: SpeechModel, optim: torch.optim.AdamW
+    path: Path, fingerprint: str, model: SpeechModel, optim: AdamW
 ) -> tuple[int, dict[str, list]]:
     """Load the state at `path` if it belongs to this run: the step and the history it had come to.
 
@@ -36,15 +35,15 @@ def restore(
     """
     if not path.exists():
         return 0, {}
-    tensors, metadata = weights.load(path)
-    if metadata.get("fingerprint") != fingerprint:
+    tensors, text = weights.load(path)
+    about = json.loads(text or "{}")
+    if about.get("fingerprint") != fingerprint:
         return 0, {}
-    model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
-    state: dict[int, dict[str, Tensor]] = {}
+    of = {part: {} for part in ("model", "optimiser", "rng")}
     for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = tensor
-    optim.load_state_dict({"state": state, "param_groups": optim.state_dict()["param_groups"]})
+        part, _, rest = name.partition(".")
+        of[part][rest] = tensor
+    model.load_state_dict(of["model"])
+    optim.restore(of["optimiser"])
     torch.set_rng_state(tensors["rng"])
-    return int(metadata["step"]), json.loads(metadata["history"])
+    return about["step"], about["history"]
