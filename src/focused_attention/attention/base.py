@@ -239,5 +239,7 @@ def softmax_attention(
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :K], None
     seen = mask.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
+    if on_cpu and bool(seen.all()):  # as it nearly always is
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)[..., :K], None
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask | ~seen, scale=scale)
     return out[..., :K].masked_fill(~seen, 0.0), None
