@@ -234,7 +234,7 @@ def softmax_attention(
         if mask is not None:
             weights = weights.masked_fill(~mask, 0.0)  # a row that sees nothing is 0, not NaN
         return view.read(weights, v)
-    if K < 12 and T > 32 and on_cpu:  # 16 columns multiply quicker than 6 or 8
+    if K < 16 and T > 32 and on_cpu:  # 16 columns multiply quicker than fewer
         q, k, v = (F.pad(x, (0, 16 - K)) for x in (q, k, v))
     if mask is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :K], None
