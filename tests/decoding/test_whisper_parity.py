@@ -4,6 +4,7 @@ The recordings are short, and both models are given a context of 8 seconds, whic
 30; `make bench` compares more of them, padded to 30 seconds.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,8 @@ def test_ctranslate2(ours, features, audio, written, tiny_en):
         tokens = theirs.generate(view, [prefix], beam_size=1)[0].sequences_ids[0]
         if tokens == [*one.tokens]:
             continue
-        split = next(i for i, pair in enumerate(zip(tokens, one.tokens)) if len({*pair}) > 1)
+        pairs = itertools.zip_longest(tokens, one.tokens)
+        split = next(i for i, (other, token) in enumerate(pairs) if other != token)
         text = torch.tensor([[*prefix, *one.tokens[:split]]])
         best = ours.model.decoder(text, own[None]).logits[0, -1].topk(2).values
         assert best[0] - best[1] < TIE

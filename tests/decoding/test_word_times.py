@@ -82,7 +82,7 @@ def words_of(rng, n):
     edges = np.cumsum(rng.choice([0.0, 0.1, 0.2, 0.3, 2.0], n + 1)).round(2)
     chosen = rng.choice(texts, n)
     return [
-        Word(text=str(t), tokens=[int(i)] * int(rng.integers(1, 3)), start=a, end=b, probability=0.5)
+        Word(text=str(t), tokens=[i] * int(rng.integers(1, 3)), start=a, end=b, probability=0.5)
         for i, (t, a, b) in enumerate(zip(chosen, edges[:-1], edges[1:], strict=True))
     ]  # fmt: skip
 
