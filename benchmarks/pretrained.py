@@ -132,7 +132,10 @@ def parity(name: str, n: int, beams: int) -> list[dict]:
     """What is written about n recordings, `beams` of them by beam search too, and how closely."""
     pair = Pair.open(name, SHORT // 2)
     independent = ctranslate2.models.Whisper(
-        str(CHECKPOINT_FILES / name), device="cpu", compute_type="float32", intra_threads=THREADS
+        str(CHECKPOINT_FILES / name),
+        device="cpu",
+        compute_type="float32",
+        intra_threads=torch.get_num_threads(),
     )
     counts = {"greedy": 0, "beam": 0, "ctranslate2": 0, "ties": 0, "times": 0, "words": 0}
     worst = {"log-mel": 0.0, "encoder": 0.0, "logits": 0.0}
@@ -241,7 +244,7 @@ def arms(pair: Pair) -> dict[str, Callable[[np.ndarray], tuple[int, ...]]]:
     def opened(kind: str) -> ctranslate2.models.Whisper:
         folder = str(CHECKPOINT_FILES / pair.name)
         return ctranslate2.models.Whisper(
-            folder, device="cpu", compute_type=kind, intra_threads=THREADS
+            folder, device="cpu", compute_type=kind, intra_threads=torch.get_num_threads()
         )
 
     return {
@@ -315,9 +318,10 @@ def counted(name: str) -> dict:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="few recordings, one round, no file")
+    parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--models", nargs="+", default=["tiny.en", "base"])
     options = parser.parse_args(argv)
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(options.threads)
     n, beams, rounds, many = (4, 1, 1, 1) if options.quick else (100, 30, 5, 3)
     rows = []
     for name in options.models:
@@ -325,7 +329,7 @@ def main(argv: list[str] | None = None) -> None:
             log.info("%(name)s: %(ours)g against %(peer)g %(unit)s, %(target)s", one)
             rows.append(one)
     if not options.quick:
-        hardware = describe(torch.device("cpu"), THREADS)
+        hardware = describe(torch.device("cpu"), options.threads)
         counts = [counted(name) for name in options.models]
         about = {"hardware": hardware, "torch": torch.__version__, "counts": counts}
         write_json(OUTPUT, about | {"rows": rows})
