@@ -325,9 +325,10 @@ def main(argv: list[str] | None = None) -> None:
     n, beams, rounds, many = (4, 1, 1, 1) if options.quick else (100, 30, 5, 3)
     rows = []
     for name in options.models:
-        for one in (*parity(name, n, beams), *speed(name, rounds, many)):
-            log.info("%(name)s: %(ours)g against %(peer)g %(unit)s, %(target)s", one)
-            rows.append(one)
+        for part in (partial(parity, name, n, beams), partial(speed, name, rounds, many)):
+            for one in part():
+                log.info("%(name)s: %(ours)g against %(peer)g %(unit)s, %(target)s", one)
+                rows.append(one)
     if not options.quick:
         hardware = describe(torch.device("cpu"), options.threads)
         counts = [counted(name) for name in options.models]
