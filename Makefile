@@ -38,6 +38,7 @@ check: .venv/pipeline  ## compare a fresh run with the committed results
 bench: .venv/test  ## speed against the peers, written to results/benchmark-*.json
 	python benchmarks/speech.py
 	python benchmarks/attention.py
+	python benchmarks/pretrained.py
 
 MINUTES ?= 8
 gpu:  ## what only a GPU can show, MINUTES at a time, written to results/benchmark-gpu.json

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from focused_attention.corpora import checkpoints
 from focused_attention.params import Tasks
 from focused_attention.speech import store as stores
 from focused_attention.speech.store import FeatureStore, Meta, Recording
@@ -57,3 +58,9 @@ def composer(tiny_store) -> Composer:
         gain=6.0, noise=[10.0, 40.0],
     )  # fmt: skip
     return Composer(tiny_store, params, dev=0.1, test=0.1)
+
+
+@pytest.fixture(scope="session")
+def tiny_en(request) -> Path:
+    """The folder of OpenAI's tiny.en, fetched once and kept with pytest's own cache."""
+    return checkpoints.fetch("tiny.en", request.config.cache.mkdir("checkpoints"))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from focused_attention.decoding.rules import WritingRules
+from focused_attention.models.blocks import Cache
+from focused_attention.models.packed import PackedCache, PackedDecoder
 from focused_attention.models.skeleton import TextDecoder
 
 
@@ -27,7 +29,7 @@ class Written:
 
 @torch.inference_mode()
 def write(
-    decoder: TextDecoder,
+    decoder: TextDecoder | PackedDecoder,
     audio: Tensor,
     prefix: Sequence[int],
     rules: WritingRules,
@@ -53,14 +55,16 @@ def write(
     steps = min(max_tokens or n_ctx // 2, n_ctx + 1 - len(prefix))
     cache = decoder.new_cache()
     tokens = torch.tensor([list(prefix)] * len(audio), device=audio.device)
-    logits = decoder(tokens, audio, mask, cache=cache).logits.float()
-    at_start = logits[:, list(prefix).index(sot)].softmax(dim=-1)
-    silent = at_start[:, rules.no_speech].tolist()
+    start, rest = tokens.tensor_split([list(prefix).index(sot) + 1], dim=1)
+    logits = decoder(start, audio, mask, cache=cache).logits[:, -1].float()
+    silent = logits.softmax(dim=-1)[:, rules.no_speech].tolist()
+    if rest.shape[1]:
+        logits = decoder(rest, audio, mask, cache=cache).logits[:, -1].float()
     step = _Step(decoder, audio, mask, cache, rules)
     if width is None:
-        found = _greedy(step, logits[:, -1], steps, temperature, generator)
+        found = _greedy(step, logits, steps, temperature, generator)
     else:
-        found = _beam(step, logits[:, -1], steps, width)
+        found = _beam(step, logits, steps, width)
     return [
         Written(tokens=tuple(tokens), score=total / (len(tokens) + 1), no_speech=chance)
         for (tokens, total), chance in zip(found, silent, strict=True)
@@ -71,10 +75,10 @@ def write(
 class _Step:
     """Runs the decoder by one token, for every hypothesis."""
 
-    decoder: TextDecoder
+    decoder: TextDecoder | PackedDecoder
     audio: Tensor
     mask: Tensor | None
-    cache: object
+    cache: Cache | PackedCache
     rules: WritingRules
 
     def __call__(self, tokens: list[int]) -> Tensor:

@@ -13,11 +13,11 @@ from focused_attention.speech.whisper_tokens import WhisperTokenizer, rules
 SAME_TOKENS = {51864: "tiny.en", 51865: "base"}  # by vocabulary: English alone, 99 languages
 
 
-def listener(name: str, folder: Path = CHECKPOINT_FILES) -> Listener:
+def listener(name: str, folder: Path = CHECKPOINT_FILES, *, packed: bool = False) -> Listener:
     """The Whisper that `name` means: tiny.en or base, which are fetched to `folder`, or a path.
 
     Where no tokenizer lies beside the weights, as with OpenAI's own `.pt`, it is the published one
-    of the same vocabulary.
+    of the same vocabulary. `packed` as in `Listener`.
 
     Raises UserError for a name that is neither, and for a checkpoint that is damaged.
     """
@@ -30,7 +30,8 @@ def listener(name: str, folder: Path = CHECKPOINT_FILES) -> Listener:
     model = pretrained.load(path)
     beside = path if path.is_dir() else path.parent
     if (beside / "tokenizer.json").is_file():
-        return Listener(model, WhisperTokenizer(beside / "tokenizer.json"), rules(beside))
+        tokenizer = WhisperTokenizer(beside / "tokenizer.json")
+        return Listener(model, tokenizer, rules(beside), packed=packed)
     if model.dims.n_vocab not in SAME_TOKENS:
         raise UserError(
             f"{beside}: no tokenizer.json, and no published one has {model.dims.n_vocab} tokens; "
@@ -40,4 +41,4 @@ def listener(name: str, folder: Path = CHECKPOINT_FILES) -> Listener:
     said = rules(like)
     if pretrained.load(like).dims != model.dims:  # another model, whose heads are not known
         said = replace(said, alignment_heads=None)
-    return Listener(model, WhisperTokenizer(like / "tokenizer.json"), said)
+    return Listener(model, WhisperTokenizer(like / "tokenizer.json"), said, packed=packed)

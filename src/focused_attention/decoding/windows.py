@@ -16,6 +16,7 @@ from focused_attention.decoding.rules import WritingRules
 from focused_attention.decoding.segments import Segment, complete, cut, share_words
 from focused_attention.decoding.word_times import Alignment, align, heads_of
 from focused_attention.models import SpeechModel
+from focused_attention.models.packed import PackedDecoder
 from focused_attention.speech.stream import FRAMES_PER_SECOND, Recording
 from focused_attention.speech.whisper_tokens import Rules, WhisperTokenizer
 
@@ -53,8 +54,13 @@ class Window:
 class Listener:
     """A model with its tokenizer and rules, ready for recordings."""
 
-    def __init__(self, model: SpeechModel, tokenizer: WhisperTokenizer, rules: Rules):
+    def __init__(
+        self, model: SpeechModel, tokenizer: WhisperTokenizer, rules: Rules, *, packed: bool = False
+    ):
+        """`packed` writes quicker, and sees no change that is made to the model from now on."""
         self.model, self.tokenizer = model, tokenizer
+        heads = model.dims.n_text_head
+        self.decoder = PackedDecoder(model.decoder, heads) if packed else model.decoder
         self.heads = heads_of(model, rules.alignment_heads)
         self.span = model.dims.n_audio_ctx * model.downsampling  # frames of a window
         self.writing = WritingRules(tokenizer, rules, timestamps=True)
@@ -126,7 +132,7 @@ class Listener:
         prefix = [*prompt, *self.tokenizer.prefix(options.language, options.task)]
         for heat in options.temperatures:
             (written,) = write(
-                self.model.decoder,
+                self.decoder,
                 audio,
                 prefix,
                 self.writing,

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     targets = {file: (args.folder or file.parent) / file.stem for file in args.files}
     if len(set(targets.values())) < len(targets):
         raise UserError("two files would write the same results; transcribe them one by one")
-    ears = listener(args.model)
+    ears = listener(args.model, packed=True)
     options = Options(
         language=args.language,
         task=args.task,
