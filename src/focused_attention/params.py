@@ -10,7 +10,7 @@ from pathlib import Path
 
 from focused_attention.errors import UserError, run
 from focused_attention.paths import PARAMS, PROFILES
-from focused_attention.schema import build, overlay, read, write_over
+from focused_attention.schema import build, overlay, read, write_over, written_out
 
 BASE = "pilot"  # the profile that the others change
 
@@ -257,39 +257,6 @@ def changes(profile: str, base: str) -> dict:
 def built(content: dict, file: str) -> Params:
     """The parameters in the content of a file. Raises UserError naming the file and the key."""
     return build(Params, content | {"arms": written_out(content.get("arms"), file)}, file, "")
-
-
-def written_out(arms: object, file: str) -> object:
-    """The rows of arms, those that are `like` another with what they take over from it.
-
-    A slot that names its mechanism is taken as it is; one that does not changes the other's
-    settings. Raises UserError for an arm that is like none or, in a circle, like itself.
-    """
-    if not isinstance(arms, dict):
-        return arms
-    if wrong := [name for name, row in arms.items() if not isinstance(row, dict)]:
-        raise UserError(f"{file}: arms.{wrong[0]}: expected a mapping, given {arms[wrong[0]]!r}")
-
-    def whole(name: str, *asking: str) -> dict:
-        row = dict(arms[name])
-        if "like" not in row:
-            return row
-        other = row.pop("like")
-        if other in (name, *asking):
-            circle = " is like ".join([*reversed(asking), name, other])
-            raise UserError(f"{file}: arms.{name}: {circle}; write one of them with a `model`")
-        if not isinstance(other, str) or other not in arms:
-            raise UserError(
-                f"{file}: arms.{name}: like: unknown arm {other!r}; choose one of "
-                + ", ".join(arms)
-            )
-        taken = whole(other, name, *asking)
-        for key, value in row.items():
-            settings = isinstance(value, dict) and "mechanism" not in value
-            taken[key] = taken.get(key, {}) | value if settings else value
-        return taken
-
-    return {name: whole(name) for name in arms}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -87,3 +87,36 @@ def write_over(base: dict, over: dict) -> None:
             write_over(base[key], value)
         else:
             base[key] = value
+
+
+def written_out(arms: object, file: str) -> object:
+    """The rows of arms, those that are `like` another with what they take over from it.
+
+    A slot that names its mechanism is taken as it is; one that does not changes the other's
+    settings. Raises UserError for an arm that is like none or, in a circle, like itself.
+    """
+    if not isinstance(arms, dict):
+        return arms
+    if wrong := [name for name, row in arms.items() if not isinstance(row, dict)]:
+        raise UserError(f"{file}: arms.{wrong[0]}: expected a mapping, given {arms[wrong[0]]!r}")
+
+    def whole(name: str, *asking: str) -> dict:
+        row = dict(arms[name])
+        if "like" not in row:
+            return row
+        other = row.pop("like")
+        if other in (name, *asking):
+            circle = " is like ".join([*reversed(asking), name, other])
+            raise UserError(f"{file}: arms.{name}: {circle}; write one of them with a `model`")
+        if not isinstance(other, str) or other not in arms:
+            raise UserError(
+                f"{file}: arms.{name}: like: unknown arm {other!r}; choose one of "
+                + ", ".join(arms)
+            )
+        taken = whole(other, name, *asking)
+        for key, value in row.items():
+            settings = isinstance(value, dict) and "mechanism" not in value
+            taken[key] = taken.get(key, {}) | value if settings else value
+        return taken
+
+    return {name: whole(name) for name in arms}
