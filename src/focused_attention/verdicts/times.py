@@ -118,19 +118,28 @@ def draws(errors: Errors, resamples: int, seed: int = 0) -> np.ndarray:
     return np.concatenate([np.ones((1, drawn.shape[1]), drawn.dtype), drawn])
 
 
-def quantile(values: np.ndarray, weights: np.ndarray, share: float) -> np.ndarray:
-    """A quantile of `values` (n,) in every resample of weights (R, n): (R,).
+def quantiles(values: np.ndarray, weights: np.ndarray, *shares: float) -> list[np.ndarray]:
+    """Quantiles of `values` (n,) in every resample of weights (R, n), whole numbers: (R,) each.
 
     Values count as often as their weight; between two values lies their mean, as in a median.
 
-    >>> quantile(np.array([3.0, 1.0, 2.0]), np.array([[1, 1, 1], [2, 0, 0], [1, 1, 0]]), 0.5)
-    array([2., 3., 2.])
+    >>> quantiles(np.array([3.0, 1.0, 2.0]), np.array([[1, 1, 1], [2, 0, 0], [1, 1, 0]]), 0.5)
+    [array([2., 3., 2.])]
     """
     order = np.argsort(values, kind="stable")
-    below = np.cumsum(weights[:, order], axis=1)
-    goal = share * below[:, -1:]
-    lower, upper = (below >= goal).argmax(axis=1), (below > goal).argmax(axis=1)
-    return (values[order][lower] + values[order][upper]) / 2
+    ordered = values[order]
+    below = np.cumsum(np.take(weights, order, axis=1), axis=1)
+    found = []
+    for share in shares:
+        goals = share * below[:, -1]
+        sides = [
+            np.array(
+                [np.searchsorted(row, goal, side) for row, goal in zip(below, goals, strict=True)]
+            )
+            for side in ("left", "right")
+        ]
+        found.append(ordered[np.stack(sides)].mean(axis=0))
+    return found
 
 
 def counted(errors: Errors, weights: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -145,12 +154,10 @@ def statistics(errors: Errors, weights: np.ndarray, kind: str) -> dict[str, np.n
     """Median and 90th percentile of the size of errors, share within CLOSE, median error: (R,)."""
     values, times = counted(errors, weights, kind)
     size = np.abs(values)
-    return {
-        "median": quantile(size, times, 0.5),
-        "p90": quantile(size, times, 0.9),
-        "close": times @ (size <= CLOSE) / times.sum(axis=1),
-        "bias": quantile(values, times, 0.5),
-    }
+    median, p90 = quantiles(size, times, 0.5, 0.9)
+    (bias,) = quantiles(values, times, 0.5)
+    close = times[:, size <= CLOSE].sum(axis=1) / times.sum(axis=1)
+    return {"median": median, "p90": p90, "close": close, "bias": bias}
 
 
 def corrected(errors: Errors, dev: Errors) -> Errors:
@@ -207,7 +214,10 @@ def compared(
     ):
         raise ValueError("word_times: compared errors are of other words; run the stage again")
     weights = draws(ours, resamples, seed)
-    medians = [statistics(side, weights, "both")["median"] for side in (ours, baseline)]
+    medians = []
+    for side in (ours, baseline):
+        values, times = counted(side, weights, "both")
+        medians += quantiles(np.abs(values), times, 0.5)
     drawn = medians[0] - medians[1]
     return difference(drawn, drawn, confidence)
 
