@@ -169,6 +169,19 @@ class Listen:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WordTimes:
+    """Strings of single words, whose times published Whispers tell."""
+
+    models: list[str]
+    dev: float  # share of the words, which choose heads and measure biases
+    gap: list[float]  # seconds between words
+    lengths: list[float]  # seconds of a string
+    strings: dict[str, int]  # of a length, by split: dev, test
+    qk_scales: list[float]  # of the weights that are looked at, at temperature 1
+    temperatures: list[float]  # of cross-attention while the text is given, at qk_scale 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Collect:
     resamples: int
     confidence: float
@@ -209,6 +222,7 @@ class Params:
     entropy: Entropy
     prune: Prune
     listen: Listen
+    word_times: WordTimes
     collect: Collect
     check: dict[str, float]  # tolerance of every number in a results file
     arms: dict[str, Arm]

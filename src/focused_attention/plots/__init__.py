@@ -48,6 +48,7 @@ from focused_attention.plots.temperature import (
     temperature_optimum,
 )
 from focused_attention.plots.verdicts import checks, verdict
+from focused_attention.plots.word_times import heads_by_error, word_errors
 
 __all__ = [
     "MECHANISMS",
@@ -66,6 +67,7 @@ __all__ = [
     "example",
     "focus",
     "growth",
+    "heads_by_error",
     "hearing_keys",
     "hearing_layers",
     "hearing_slots",
@@ -99,4 +101,5 @@ __all__ = [
     "theme",
     "time_and_memory",
     "verdict",
+    "word_errors",
 ]

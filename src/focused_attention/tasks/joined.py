@@ -60,8 +60,17 @@ def prompts(
     return found
 
 
-def deal(pool: Mapping[str, Prompt], seconds: float, count: int, seed: int) -> list[Joined]:
+def deal(
+    pool: Mapping[str, Prompt],
+    seconds: float,
+    count: int,
+    seed: int,
+    *,
+    gaps: tuple[float, float] = GAPS,
+) -> list[Joined]:
     """`count` recordings of at most `seconds`, the same for the same pool and seed.
+
+    Between prompts there are `gaps` seconds of silence, shortest and longest.
 
     Raises ValueError if no prompt is short enough.
     """
@@ -84,7 +93,7 @@ def deal(pool: Mapping[str, Prompt], seconds: float, count: int, seed: int) -> l
             deck.remove(card)
             hand.append(card)
             starts.append(at)
-            at += len(pool[card].samples) + round(rng.uniform(*GAPS) * SAMPLE_RATE)
+            at += len(pool[card].samples) + round(rng.uniform(*gaps) * SAMPLE_RATE)
         dealt.append(
             Joined(
                 id=f"{seconds:g}s-{len(dealt):03}",
