@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from focused_attention.verdicts import hearing, whisper
+from focused_attention.verdicts.statistics import Difference
 
 HEATS = (0.25, 0.35, 0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0, 2.83, 4.0)
+TIMED = whisper.Compared(Difference(-8.0, -12.0, -6.0, 0.001, 1.0), 900)
 KEYS = {0.5: 275, 5.0: 500, 24.5: 1475}
 
 
@@ -38,12 +40,13 @@ def study(slope=0.0, best=0.0, **about):
 
 
 def verdicts(*args, **about):
-    judged = whisper.judge(study(*args, **about), 0.95)
+    judged = whisper.judge(study(*args, **about), TIMED, 0.95)
     return {name: claim["verdict"] for name, claim in judged["claims"].items()}, judged
 
 
 def test_what_is_planted_is_supported():
     found, judged = verdicts(slope=-0.1, best=-0.3)
+    assert found.pop("W3") == "less"
     assert set(found.values()) == {"supported"}
     claims = judged["claims"]
     assert claims["W1b"]["effect"] == pytest.approx(-0.1, abs=0.01)
@@ -65,16 +68,16 @@ def test_an_interval_that_holds_everything_is_undecided():
 
 def test_what_was_not_run_is_said_and_counts_in_the_family():
     alone = [c for c in study(best=-0.3) if c.layer == "all" and c.technique == "none"]
-    judged = whisper.judge(alone, 0.95)
-    assert judged["claims"]["W2"]["verdict"] == judged["claims"]["W5"]["verdict"] == "not run"
+    judged = whisper.judge(alone, None, 0.95)
+    assert [judged["claims"][name]["verdict"] for name in ("W2", "W3", "W5")] == ["not run"] * 3
     assert "topk cross 16" in judged["claims"]["W5"]["reason"]
-    assert judged["claims"]["W1a"]["p_holm"] == pytest.approx(5 * judged["claims"]["W1a"]["p"])
+    assert judged["claims"]["W1a"]["p_holm"] == pytest.approx(6 * judged["claims"]["W1a"]["p"])
 
 
 def test_a_text_that_costs_less_when_heated_whoever_said_it_fails_the_check():
     spoiled = [c for c in study() if c.condition != "exchanged"]
     spoiled.append(curve(condition="exchanged"))  # the effect is there without the right text
-    assert not whisper.judge(spoiled, 0.95)["checks"]["exchanged"]["holds"]
+    assert not whisper.judge(spoiled, TIMED, 0.95)["checks"]["exchanged"]["holds"]
 
 
 def test_rows_become_the_curves_they_came_from():

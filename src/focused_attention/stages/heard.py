@@ -7,13 +7,20 @@ does it for a profile that was run before, from its committed rows.
 
 import argparse
 import logging
+from pathlib import Path
+
+import numpy as np
 
 from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts import hearing, whisper
+from focused_attention.verdicts import hearing, times, whisper
 
+TIMES = (
+    "model", "heads", "qk_scale", "temperature", "corrected", "kind", "n",
+    *(f"{of}{end}" for of in ("median", "p90", "close", "bias") for end in ("", "_low", "_high")),
+)  # fmt: skip
 TABLES = {
     "losses": hearing.losses,
     "optima": hearing.optima,
@@ -37,11 +44,28 @@ def main(argv: list[str] | None = None) -> None:
     for name, table in TABLES.items():
         rows = [row for group in groups for row in table(group, confidence)]
         results.write_csv(folder / "heard" / f"{name}.csv", rows)
-    judged = whisper.judge([curve for group in groups for curve in group], confidence)
+    options = {"resamples": params.listen.resamples, "confidence": confidence}
+    rows, timed = word_times(folder / "word_times", options)
+    results.write_csv(folder / "heard" / "times.csv", rows, TIMES)
+    judged = whisper.judge([curve for group in groups for curve in group], timed, confidence)
     about = {"profile": params.profile, "confidence": confidence}
     results.write_json(folder / "heard.json", about | judged)
     for name, claim in judged["claims"].items():
         logging.info("%s: %s", name, claim["verdict"])
+
+
+def word_times(folder: Path, options: dict) -> tuple[list[dict], whisper.Compared | None]:
+    """How far times of words are off, by model and setting, and W3's comparison if it was run."""
+    rows, timed = [], None
+    for file in sorted(folder.glob("*-strings.csv")):
+        model = file.stem.removesuffix("-strings")
+        found = times.read(results.read_csv(file.with_name(f"{model}.csv")), results.read_csv(file))
+        rows += [{"model": model} | row for row in times.summary(found, **options)]
+        if model == whisper.MODEL:
+            soft, plain = (found["test", "published", scale, 1.0] for scale in (0.5, 1.0))
+            n = int(np.isfinite(plain.of("both")).sum())
+            timed = whisper.Compared(times.compared(soft, plain, **options), n)
+    return rows, timed
 
 
 if __name__ == "__main__":

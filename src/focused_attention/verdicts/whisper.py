@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from focused_attention.verdicts import times
 from focused_attention.verdicts.hearing import Curve, moved
 from focused_attention.verdicts.lengths import AROUND, best, slope
-from focused_attention.verdicts.statistics import holm, interval
+from focused_attention.verdicts.statistics import Difference, holm, interval
 
 ALPHA = 0.05
 MODEL = "tiny.en"
@@ -18,6 +20,11 @@ PLANTED = -0.1  # octaves of temperature an octave of keys
 
 class MissingError(Exception):
     """What a comparison needs was not run."""
+
+
+class Compared(NamedTuple):
+    found: Difference
+    n: int  # words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +117,10 @@ QUESTIONS = {
 }  # fmt: skip
 
 
-def judge(found: Sequence[Curve], confidence: float) -> dict:
-    """{claims, checks} of the questions that these curves answer.
+def judge(found: Sequence[Curve], timed: Compared | None, confidence: float) -> dict:
+    """{claims, checks} of the questions that these curves, and the times of words, answer.
 
-    The family of p-values is always the whole of `QUESTIONS`; what was not run counts with 1.
+    The family of p-values is always the whole of them; what was not run counts with 1.
     """
     compared, missing = {}, {}
     for name, asked in QUESTIONS.items():
@@ -122,8 +129,8 @@ def judge(found: Sequence[Curve], confidence: float) -> dict:
         except MissingError as error:
             missing[name] = str(error)
     p = {name: p_value(compared[name][0]) if name in compared else 1.0 for name in QUESTIONS}
-    adjusted = holm(p)
-    claims = {}
+    adjusted = holm(p | {"W3": timed.found.p if timed else 1.0})
+    claims = {"W3": times_claim(timed, adjusted["W3"])}
     for name, asked in QUESTIONS.items():
         stated = {"question": asked.question, "test": asked.test, "unit": asked.unit}
         stated |= {"margin": asked.margin, "side": asked.side}
@@ -137,7 +144,22 @@ def judge(found: Sequence[Curve], confidence: float) -> dict:
             "verdict": verdict, "effect": float(drawn[0]), "low": low, "high": high,
             "p": p[name], "p_holm": adjusted[name], "n": n,
         }  # fmt: skip
-    return {"claims": claims, "checks": checks(found)}
+    return {"claims": dict(sorted(claims.items())), "checks": checks(found)}
+
+
+def times_claim(timed: Compared | None, p_holm: float) -> dict:
+    """W3: whether softer attention tells the times of words otherwise; no side is claimed."""
+    stated = {
+        "question": "Does softer attention tell the times of words better?",
+        "test": "strings of words: median error of starts and ends, qk_scale 0.5 less 1",
+        "unit": "ms", "margin": times.MARGIN, "side": 0,
+    }  # fmt: skip
+    if timed is None:
+        return stated | {"verdict": "not run", "reason": "not run: times of words"}
+    one, n = timed
+    verdict, _ = times.decide(one, p_holm)
+    said = {"effect": one.estimate, "low": one.low, "high": one.high, "p": one.p, "n": n}
+    return stated | {"verdict": verdict, "p_holm": p_holm} | said
 
 
 def p_value(drawn: np.ndarray) -> float:
