@@ -33,7 +33,7 @@ from gpu_attention import SMALL, TORCH, Row, Sizes, agreement, row, speed, windo
 
 from focused_attention import attention, results, schema, sources
 from focused_attention.errors import UserError, run
-from focused_attention.measures.error_rates import error_rate, word_errors
+from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.paths import FEATURES, LOGS, PARAMS, PROFILES, RESULTS
 from focused_attention.runs.device import describe, precision
 from focused_attention.speech.store import FeatureStore

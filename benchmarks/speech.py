@@ -25,7 +25,7 @@ from torch.testing import assert_close
 
 from focused_attention import models
 from focused_attention.decoding.greedy import greedy
-from focused_attention.measures.assessment import assess
+from focused_attention.metrics.assessment import assess
 from focused_attention.params import load
 from focused_attention.paths import FEATURES, RESULTS
 from focused_attention.results import write_json

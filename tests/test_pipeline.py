@@ -101,7 +101,7 @@ def test_every_stage_of_the_package_is_one_of_the_pipeline():
 
 
 @pytest.mark.parametrize(
-    "lacking", ["speech/audio.py", "decoding/greedy.py", "measures/error_rates.py"]
+    "lacking", ["speech/audio.py", "decoding/greedy.py", "metrics/error_rates.py"]
 )
 def test_a_dependency_that_is_forgotten_is_found(lacking):
     held = [dep.removeprefix("src/focused_attention/") for dep in STAGES["train"]["deps"]]

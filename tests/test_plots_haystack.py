@@ -17,7 +17,7 @@ import pytest
 mpl.use("Agg")
 
 from focused_attention import params, plots
-from focused_attention.measures import alignment, sharpness
+from focused_attention.metrics import alignment, sharpness
 from focused_attention.plots import haystack
 from focused_attention.plots.example import DIGITS, roles_of
 from focused_attention.plots.temperature import log_length, published

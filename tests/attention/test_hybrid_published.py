@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from focused_attention.attention import HybridAttention
-from focused_attention.measures import traps
+from focused_attention.metrics import traps
 from tests.reference import published
 from tests.reference.compare import assert_same
 

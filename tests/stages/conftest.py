@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from focused_attention.measures import traps
+from focused_attention.metrics import traps
 from tests.stages.made_up import write_findings
 
 ROOT = Path(__file__).parents[2]

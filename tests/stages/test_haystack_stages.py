@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from focused_attention import results
-from focused_attention.measures.by_head import Sharpness
-from focused_attention.measures.counts import scores
+from focused_attention.metrics.by_head import Sharpness
+from focused_attention.metrics.counts import scores
 from focused_attention.stages import asked, entropy, guess, judge, prune, seek, sweep
 from focused_attention.verdicts.findings import COLUMNS
 from tests.stages.tiny import prepared

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from focused_attention.errors import UserError
-from focused_attention.measures.sharpness import COLLAPSED, ONE_HOT
+from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.results import write_csv
 from focused_attention.stages import machine, paper
 from focused_attention.verdicts.findings import TRAINED

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from focused_attention.measures import traps as traps_of_the_source
+from focused_attention.metrics import traps as traps_of_the_source
 from focused_attention.stages import traps
 
 

@@ -11,8 +11,8 @@ import torch
 
 from focused_attention import models
 from focused_attention.errors import UserError
-from focused_attention.measures.assessment import assess
-from focused_attention.measures.spans import focus
+from focused_attention.metrics.assessment import assess
+from focused_attention.metrics.spans import focus
 from focused_attention.params import Train
 from focused_attention.training import loop
 from focused_attention.training.objective import losses

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from focused_attention.errors import UserError
-from focused_attention.measures.learned import temperatures
+from focused_attention.metrics.learned import temperatures
 from focused_attention.params import load
 from focused_attention.verdicts import findings, heads, rules
 from focused_attention.verdicts.by_seed import by_seed

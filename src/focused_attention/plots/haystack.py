@@ -35,8 +35,8 @@ GUESSERS = {  # of recall, as verdicts.json has what they score, and the dashes 
 }
 LAYERS = (BLUE, ORANGE, GREEN, PURPLE)  # colours of the first and the following
 HOLLOW = "white"  # the face of a dot that does not count
-COLLAPSED, ONE_HOT = 0.95, 0.99  # as measures.sharpness has them, without PyTorch
-RETRIEVAL = 0.1  # retrieval score above which a head is one of retrieval, as measures.alignment's
+COLLAPSED, ONE_HOT = 0.95, 0.99  # as metrics.sharpness has them, without PyTorch
+RETRIEVAL = 0.1  # retrieval score above which a head is one of retrieval, as metrics.alignment's
 GATE = 0.9  # of recall on dev: an arm counts as trained if its seeds reach it on average
 
 

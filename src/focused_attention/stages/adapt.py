@@ -3,9 +3,9 @@
 from functools import partial
 
 from focused_attention.errors import run
-from focused_attention.measures.assessment import assess
-from focused_attention.measures.entropies import mean_entropies
-from focused_attention.measures.spans import focus
+from focused_attention.metrics.assessment import assess
+from focused_attention.metrics.entropies import mean_entropies
+from focused_attention.metrics.spans import focus
 from focused_attention.runs import seeking, start
 from focused_attention.training.fit import fit
 

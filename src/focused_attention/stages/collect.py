@@ -8,7 +8,7 @@ import numpy as np
 
 from focused_attention import results
 from focused_attention.errors import UserError, run
-from focused_attention.measures.error_rates import character_errors, word_errors
+from focused_attention.metrics.error_rates import character_errors, word_errors
 from focused_attention.params import Params, load
 from focused_attention.paths import ARMS, RESULTS
 from focused_attention.verdicts.statistics import difference_interval, rate_interval

@@ -13,10 +13,10 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.inference import refusal
 from focused_attention.inference.temperature import temperature
-from focused_attention.measures import learned
-from focused_attention.measures.alignment import Alignment
-from focused_attention.measures.by_head import Sharpness
-from focused_attention.measures.sharpness import mean_distance
+from focused_attention.metrics import learned
+from focused_attention.metrics.alignment import Alignment
+from focused_attention.metrics.by_head import Sharpness
+from focused_attention.metrics.sharpness import mean_distance
 from focused_attention.paths import RESULTS
 from focused_attention.runs import device, seeking
 from focused_attention.runs.session import Session

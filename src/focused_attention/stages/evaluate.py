@@ -3,7 +3,7 @@
 from focused_attention import results
 from focused_attention.decoding.transcribe import transcribe
 from focused_attention.errors import run
-from focused_attention.measures.error_rates import error_rate, word_errors
+from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.paths import RESULTS
 from focused_attention.runs import device, session
 

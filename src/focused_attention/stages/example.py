@@ -13,7 +13,7 @@ from torch import Tensor
 from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.inference.temperature import temperature
-from focused_attention.measures.alignment import segment_mass
+from focused_attention.metrics.alignment import segment_mass
 from focused_attention.models import SpeechModel
 from focused_attention.params import load
 from focused_attention.paths import RESULTS

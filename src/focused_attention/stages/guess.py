@@ -10,7 +10,7 @@ import torch
 from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.inference.temperature import temperature
-from focused_attention.measures.answers import recalled
+from focused_attention.metrics.answers import recalled
 from focused_attention.paths import RESULTS
 from focused_attention.runs import device, seeking
 from focused_attention.tasks.utterances import DIGITS

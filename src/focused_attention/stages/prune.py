@@ -11,7 +11,7 @@ from focused_attention.inference import refusal
 from focused_attention.inference.int8 import int8 as quantised
 from focused_attention.inference.temperature import temperature
 from focused_attention.inference.topk import topk as sparse
-from focused_attention.measures.answers import recalled
+from focused_attention.metrics.answers import recalled
 from focused_attention.models import SpeechModel
 from focused_attention.paths import PARAMS, RESULTS
 from focused_attention.runs import device, seeking

@@ -17,8 +17,8 @@ from focused_attention import results
 from focused_attention.errors import UserError, run
 from focused_attention.inference import refusal
 from focused_attention.inference.temperature import temperature
-from focused_attention.measures.answers import recalled, spotted
-from focused_attention.measures.counts import Counts, digits
+from focused_attention.metrics.answers import recalled, spotted
+from focused_attention.metrics.counts import Counts, digits
 from focused_attention.paths import PARAMS, RESULTS
 from focused_attention.runs import device, seeking
 from focused_attention.runs.session import Session

@@ -1,8 +1,8 @@
 """Stage train: one arm with one seed learns to recognise speech; on a GPU where there is one."""
 
 from focused_attention.errors import UserError, run
-from focused_attention.measures.assessment import assess
-from focused_attention.measures.spans import focus
+from focused_attention.metrics.assessment import assess
+from focused_attention.metrics.spans import focus
 from focused_attention.paths import PARAMS
 from focused_attention.runs import session
 from focused_attention.training.fit import fit

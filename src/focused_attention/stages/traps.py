@@ -6,7 +6,7 @@ import logging
 import torch
 
 from focused_attention.errors import run
-from focused_attention.measures.traps import measure
+from focused_attention.metrics.traps import measure
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
 from focused_attention.results import write_json

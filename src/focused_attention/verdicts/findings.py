@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from focused_attention.errors import UserError
-from focused_attention.measures.counts import scores
+from focused_attention.metrics.counts import scores
 from focused_attention.verdicts.statistics import bootstrap, intervals
 
 Rows = Sequence[Mapping[str, str]]  # of a CSV file

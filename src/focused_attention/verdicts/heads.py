@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.measures.sharpness import COLLAPSED, ONE_HOT
+from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.verdicts.findings import Options, Rows
 from focused_attention.verdicts.statistics import bootstrap, intervals
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from focused_attention.measures.sharpness import normalised_entropy
+from focused_attention.metrics.sharpness import normalised_entropy
 from focused_attention.models import SpeechModel
 from focused_attention.tasks.batches import Batch
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from focused_attention.inference.temperature import temperature
-from focused_attention.measures.entropies import mean_entropies
+from focused_attention.metrics.entropies import mean_entropies
 from focused_attention.models import build
 
 SIZES = {

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from focused_attention.measures.by_head import Moments
-from focused_attention.measures.sharpness import Normalised, normalise
+from focused_attention.metrics.by_head import Moments
+from focused_attention.metrics.sharpness import Normalised, normalise
 
 RETRIEVAL = 0.1  # retrieval score above which the paper calls a head a retrieval head
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from focused_attention.measures.sharpness import (
+from focused_attention.metrics.sharpness import (
     COLLAPSED,
     ONE_HOT,
     below,

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from focused_attention.attention import build
-from focused_attention.measures.spans import predictor_gradient_norms, watch
+from focused_attention.metrics.spans import predictor_gradient_norms, watch
 
 CORRECTED, PUBLISHED = ["focused", "hybrid"], ["adaptive_span_published", "hybrid_published"]
 

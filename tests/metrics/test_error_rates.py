@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focused_attention.measures import error_rates
-from focused_attention.measures.error_rates import (
+from focused_attention.metrics import error_rates
+from focused_attention.metrics.error_rates import (
     character_errors,
     edit_distance,
     error_rate,

@@ -5,7 +5,7 @@ from collections import Counter
 from torch import Tensor
 
 from focused_attention.decoding.transcribe import written
-from focused_attention.measures.counts import MOST, Counts
+from focused_attention.metrics.counts import MOST, Counts
 from focused_attention.models import SpeechModel
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from torch.testing import assert_close
 
-from focused_attention.measures import alignment as m
-from focused_attention.measures.alignment import Alignment
+from focused_attention.metrics import alignment as m
+from focused_attention.metrics.alignment import Alignment
 from focused_attention.verdicts.statistics import rate_interval
 
 SECONDS = 0.04  # per position

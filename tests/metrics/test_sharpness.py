@@ -13,9 +13,9 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from torch.testing import assert_close
 
-from focused_attention.measures import by_head
-from focused_attention.measures import sharpness as m
-from focused_attention.measures.by_head import Sharpness
+from focused_attention.metrics import by_head
+from focused_attention.metrics import sharpness as m
+from focused_attention.metrics.by_head import Sharpness
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-12, "equal_nan": True}
 ROW_METRICS = {

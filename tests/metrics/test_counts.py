@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from focused_attention import results
-from focused_attention.measures.counts import Counts, digits, scores
+from focused_attention.metrics.counts import Counts, digits, scores
 
 ANSWERS = {
     "recall": [Counts(1, 1, 1), Counts(1, 1, 0), Counts(1, 1, 1)],

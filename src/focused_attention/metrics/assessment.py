@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from focused_attention.decoding.transcribe import transcribe
-from focused_attention.measures.error_rates import error_rate, word_errors
+from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.models import SpeechModel
 from focused_attention.params import Train
 from focused_attention.runs import device

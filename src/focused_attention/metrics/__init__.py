@@ -1,0 +1,1 @@
+"""Numbers from weights, answers and texts: what measures count with."""
