@@ -16,11 +16,10 @@ DVC = [sys.executable, "-m", "dvc"]
 # kernels that every x86 processor has: they round differently from those that this one would take
 OTHER_ARITHMETIC = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 ECHO_AGAIN = """
-from focused_attention.stages import collect, entropy, evaluate, guess, judge, prune, seek, sweep
-from focused_attention.stages import train
+from focused_attention.stages import collect, evaluate, judge, measure, seek, train
 for stage in (train, evaluate):
     stage.main(["echo", "--seed", "1"])
-for stage in (seek, sweep, entropy, prune, guess):
+for stage in (seek, measure):
     for seed in ("1", "2"):
         stage.main(["echo", "--seed", seed])
 collect.main([])
@@ -69,7 +68,7 @@ def reproduced(clone) -> Path:
     """Runs go two at a time, as `make reproduce` has them; the last command does what is left."""
     run(clone, *DVC, "repro", "arms", "prepare")
     side_by_side(clone, "seek", "train")
-    side_by_side(clone, "evaluate", "sweep", "entropy", "prune", "guess")
+    side_by_side(clone, "evaluate", "measure")
     run(clone, *DVC, "repro")
     return clone
 
@@ -171,7 +170,7 @@ def test_an_arm_added_is_trained_alone_and_stands_in_the_tables(reproduced):
     trained = [line for line in ran if "'seek@" in line or "'train@" in line]
     assert len(trained) == 3  # two seeds seek, one reads
     assert all("newcomer" in line for line in trained)
-    assert any("'sweep@newcomer-1'" in line for line in ran)
+    assert any("'measure@newcomer-1'" in line for line in ran)
     results = reproduced / "results" / "smoke"
     assert "newcomer,recall" in (results / "findings" / "accuracy.csv").read_text()
     assert "newcomer" in (results / "tables" / "wer.csv").read_text()

@@ -21,6 +21,10 @@ PLUMBING = {
 ARM = "build/arms/"  # a file there names each of its arm's files from these rooms with its hash,
 NAMED = ("attention/", "regularisers/")  # and no other, so that a newcomer trains nothing again
 COMMANDS = {"check", "machine", "transcribe"}  # for people, and no part of the pipeline
+LISTINGS = {  # what loads the files of a folder by their names, in which a newcomer may stand
+    "measures/__init__.py": "measures",
+    "measures/techniques.py": "inference",
+}
 FACADE = "plots/__init__.py"  # names every drawing function; a notebook draws with a few of them
 
 
@@ -43,7 +47,12 @@ def needed(command: str) -> set[str]:
     """The files of the package that a stage's command runs, without the plumbing."""
     words = shlex.split(command)
     stage = words[words.index("-m") + 1].removeprefix(MODULE)
-    return set(sources.closure([f"stages/{stage}.py"])) - PLUMBING
+    found = set(sources.closure([f"stages/{stage}.py"]))
+    for loader, folder in LISTINGS.items():
+        if loader in found:
+            files = (sources.PACKAGE / folder).glob("*.py")
+            found |= set(sources.closure(f"{folder}/{file.name}" for file in files))
+    return found - PLUMBING
 
 
 def missing(names: set[str], deps: list[str]) -> list[str]:

@@ -6,12 +6,15 @@ params.yaml, whose comments stay; `git checkout params.yaml` goes back to the pi
 
 import argparse
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from focused_attention.errors import UserError, run
 from focused_attention.paths import PARAMS, PROFILES
 from focused_attention.schema import build, overlay, read, write_over, written_out
 
+T = TypeVar("T")
 BASE = "pilot"  # the profile that the others change
 
 
@@ -35,7 +38,7 @@ class Runs:
     train: Study
     seek: Study
     adapt: Started
-    prune: list[str]  # arms whose small weights are dropped, and whose guesses are counted
+    measure: dict[str, list[str]]  # arms of `seek` that alone a measure is taken of, by its name
     encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
 
 
@@ -218,9 +221,7 @@ class Params:
     evaluate: Evaluate
     haystack: Haystack
     seek: Train
-    sweep: Sweep
-    entropy: Entropy
-    prune: Prune
+    measure: dict[str, dict]  # settings of every measure, by its name
     listen: Listen
     word_times: WordTimes
     collect: Collect
@@ -236,6 +237,28 @@ class Params:
             )
         return self.arms[name]
 
+    def measured(self, name: str) -> list[str]:
+        """The arms that measure `name` is taken of: of those that seek, all or the ones listed."""
+        if name not in self.measure:
+            return []
+        return self.runs.measure.get(name, self.runs.seek.arms)
+
+    def settings(self, name: str, kind: type[T]) -> T:
+        """The settings of measure `name`. Raises UserError naming a key that is wrong."""
+        return build(kind, self.measure.get(name), str(PARAMS), f"measure.{name}")
+
+    @property
+    def sweep(self) -> Sweep:
+        return self.settings("sweep", Sweep)
+
+    @property
+    def entropy(self) -> Entropy:
+        return self.settings("entropy", Entropy)
+
+    @property
+    def prune(self) -> Prune:
+        return self.settings("prune", Prune)
+
 
 def load(path: Path = PARAMS, profile: str | None = None) -> Params:
     """Read and check params.yaml, with a `profile` written over it if one is named.
@@ -247,7 +270,8 @@ def load(path: Path = PARAMS, profile: str | None = None) -> Params:
         content = overlay(content, changes(profile, content.get("profile")))
     params = built(content, str(path))
     runs = params.runs
-    for name in runs.train.arms + runs.seek.arms + runs.adapt.arms + runs.prune + runs.encoder:
+    listed = chain(runs.train.arms, runs.seek.arms, runs.adapt.arms, *runs.measure.values())
+    for name in [*listed, *runs.encoder]:
         params.arm(name)
     return params
 

@@ -1,14 +1,15 @@
-"""Any arm may seek: what its mechanism cannot be asked is left out, or refused in one line."""
+"""Any arm may seek: what its mechanism cannot be asked is said, and never a crash."""
 
 import csv
+import json
 
 import pytest
 import yaml
 
-from focused_attention import attention
-from focused_attention.attention.base import Core
-from focused_attention.errors import UserError
-from focused_attention.stages import entropy, guess, prune, seek, sweep
+from focused_attention import attention, results
+from focused_attention.params import load
+from focused_attention.stages import measure, seek
+from focused_attention.verdicts import measured
 from tests.stages.tiny import prepared
 
 USES = [(name, "focus") for name in attention.names()]
@@ -16,9 +17,20 @@ USES += [(name, "cross") for name in attention.names() if attention.load(name)[1
 SIZES = {"utterances": 3, "words": [0]}
 OVER = {
     "runs": {"encoder": ["moa-encoder"]},
-    "sweep": SIZES | {"prompts": [0], "temperatures": [0.5, 1.0]},
-    "entropy": SIZES | {"temperatures": [0.5, 1.0]},
-    "prune": {"utterances": 3, "top_k": [2]},
+    "measure": {
+        "sweep": SIZES | {"prompts": [0], "temperatures": [0.5, 1.0]},
+        "entropy": SIZES | {"temperatures": [0.5, 1.0]},
+        "prune": {"utterances": 3, "top_k": [2]},
+        "techniques": SIZES
+        | {"prompts": [0]}
+        | {
+            "list": [
+                {"technique": "temperature", "slots": ["encoder"], "value": 0.5},
+                {"technique": "topk", "slots": ["encoder"], "top_k": 2},
+                {"technique": "int8"},
+            ]
+        },
+    },
     "arms": {
         f"{name}-{slot}": {"model": "echo", "heads": 2, "focus_blocks": 1}
         | {slot: {"mechanism": name}}
@@ -35,7 +47,8 @@ OVER = {
 def folder(tmp_path_factory):
     folder = prepared(tmp_path_factory.mktemp("arms"), OVER)
     params = yaml.safe_load((folder / "params.yaml").read_text())
-    params["prune"]["words"] = {"cross": [0]}
+    params["measure"]["prune"]["words"] = {"cross": [0]}
+    params["runs"]["measure"] = {}  # every measure of every arm
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return folder
 
@@ -53,37 +66,42 @@ def rows(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "slot"), USES, ids=lambda value: value)
-def test_an_arm_of_every_mechanism_goes_through_every_stage(rows, name, slot):
-    arm = f"{name}-{slot}"
+def test_an_arm_of_every_mechanism_is_measured_or_told_why_not(rows, name, slot):
+    arm, cls = f"{name}-{slot}", attention.load(name)[1]
     seek.main([arm])
-    dev = rows(f"seek/{arm}-1-dev.csv")
-    assert dev
-    for row in dev:
-        assert 0 <= float(row["encoder_entropy"]) <= 1
-        assert 0 <= float(row["cross_entropy"]) <= 1
-    entropy.main([arm])
-    measured = rows(f"entropy/{arm}-1.csv")
-    heated = {float(row["temperature"]) for row in measured}
-    assert heated in ({1.0}, {0.5, 1.0})
-    if name in ("whisper", "mixture_autoregressive"):  # that has no query projection
-        assert heated == ({0.5, 1.0} if name == "whisper" else {1.0})
-    assert {row["slot"] for row in measured} == {"encoder", "cross"}
-    assert rows(f"entropy/{arm}-1-temperatures.csv") == []
-    sweep.main([arm])
-    assert {row["slot"] for row in rows(f"sweep/{arm}-1.csv")} == {"cross"}
-    guess.main([arm])
-    assert len(rows(f"guess/{arm}-1.csv")) == 2
-    if slot == "focus" or issubclass(attention.load(name)[1], Core):
-        prune.main([arm])
+    assert rows(f"seek/{arm}-1-dev.csv")
+    measure.main([arm])
+    made = json.loads(results.RESULTS.joinpath("tiny/measure", f"{arm}-1.json").read_text())
+    told = {measure: of["not_applicable"] for measure, of in made["measures"].items()}
+    heated = {float(row["temperature"]) for row in rows(f"entropy/{arm}-1.csv")}
+    assert heated == ({0.5, 1.0} if cls.tempered else {1.0})
+    assert ("temperatures other than 1" in told["entropy"]) == (not cls.tempered)
+    if slot == "focus" or cls.tempered:
+        assert {row["slot"] for row in rows(f"sweep/{arm}-1.csv")} == {"cross"}
+        assert len(rows(f"guess/{arm}-1.csv")) == 2
+        assert not told["sweep"]
+    else:
+        assert made["measures"]["sweep"]["files"] == {}
+        assert told["sweep"] == told["guess"] == {"": f"{cls.__name__} has no temperature"}
+    if slot == "focus" or (cls.weighted and cls.projected and cls.tempered):
         assert {row["int8"] for row in rows(f"prune/{arm}-1.csv")} == {"True", "False"}
     else:
-        with pytest.raises(UserError, match=f"^{arm}: stage prune cannot .* off runs.prune"):
-            prune.main([arm])
+        assert "has no " in told["prune"]["cross"]
+    table = {row["technique"]: row for row in rows(f"techniques/{arm}-1.csv")}
+    assert sorted(table) == ["int8", "none", "temperature", "topk"]
+    assert bool(table["temperature"]["note"]) == (slot == "focus" and not cls.tempered)
+    assert all(row["note"].startswith("not applicable: ") for row in table.values() if row["note"])
 
 
-def test_an_encoder_that_cannot_be_heated_is_refused_by_name_where_that_is_asked(rows):
+def test_an_encoder_that_cannot_be_heated_is_told_where_that_is_asked(rows):
     seek.main(["moa-encoder"])
-    message = "^moa-encoder: stage sweep cannot heat its encoder .* off runs.encoder in params.yaml"
-    with pytest.raises(UserError, match=message) as refused:
-        sweep.main(["moa-encoder"])
-    assert "\n" not in str(refused.value)
+    measure.main(["moa-encoder"])
+    assert {row["slot"] for row in rows("sweep/moa-encoder-1.csv")} == {"cross"}
+    params = load()
+    params.measure.clear()
+    params.measure["sweep"] = {}
+    params.runs.measure["sweep"] = ["moa-encoder"]
+    table = measured.table(params, results.RESULTS / "tiny")
+    (note,) = (row for row in table if row["note"])
+    assert (note["arm"], note["condition"]) == ("moa-encoder", "encoder")
+    assert note["note"] == "not applicable: MixtureAutoregressive has no temperature"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from focused_attention import results
-from focused_attention.stages import example, seek, sweep
+from focused_attention.stages import example, measure, seek
 from focused_attention.tasks.utterances import DIGITS
 from tests.stages.tiny import prepared
 
@@ -15,10 +15,10 @@ from tests.stages.tiny import prepared
 def found(tmp_path_factory):
     """The example of a tiny arm, and by temperature whether the sweep finds its answer right."""
     asked = {"words": [2], "prompts": [0], "temperatures": [0.71, 1.0, 2.0]}
-    folder = prepared(tmp_path_factory.mktemp("example"), {"sweep": asked})
+    folder = prepared(tmp_path_factory.mktemp("example"), {"measure": {"sweep": asked}})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage, argv in ((seek, ["tiny"]), (sweep, ["tiny"]), (example, [])):
+        for stage, argv in ((seek, ["tiny"]), (measure, ["tiny"]), (example, [])):
             stage.main(argv)
     rows = results.read_csv(folder / "results/tiny/sweep/tiny-1.csv")
     own = {"task": "recall", "slot": "cross", "split": "test", "answers": "own"}

@@ -1,4 +1,4 @@
-"""seek, sweep, entropy, prune, guess and judge on a tiny arm: they agree with each other."""
+"""seek, measure and judge on a tiny arm: they agree with each other."""
 
 import csv
 import json
@@ -8,20 +8,21 @@ import pytest
 import torch
 
 from focused_attention import results
+from focused_attention.measures import entropy
 from focused_attention.metrics.by_head import Sharpness
 from focused_attention.metrics.counts import scores
-from focused_attention.stages import asked, entropy, guess, judge, prune, seek, sweep
+from focused_attention.stages import asked, judge, measure, seek
 from focused_attention.verdicts.findings import COLUMNS
 from tests.stages.tiny import prepared
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the six stages have run."""
+    """A folder in which the stages have run."""
     folder = prepared(tmp_path_factory.mktemp("study"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage in (seek, sweep, entropy, prune, guess):
+        for stage in (seek, measure):
             stage.main(["tiny", "--seed", "1"])
         asked.main([])
         write_recognition(Path("results"))

@@ -21,19 +21,18 @@ SMALL = {
     },
     "runs": {
         "train": {"arms": ["tiny"]}, "seek": {"arms": ["tiny"], "seeds": [1]},
-        "prune": ["tiny"], "encoder": ["tiny"],
+        "measure": {"prune": ["tiny"], "guess": ["tiny"]}, "encoder": ["tiny"],
     },
     "seek": {
         "steps": 4, "batch_seconds": 6.0, "warmup": 2,
         "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
     },
-    "sweep": SIZES
-    | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0]},
-    "entropy": SIZES | {"temperatures": [1.0, 1e6]},
-    "prune": SIZES
-    | {
-        "temperatures": [1.0], "words": {"cross": [0, 3], "encoder": [0]},
-        "top_k": [1, 1000],
+    "measure": {
+        "sweep": SIZES | {"digits": 2, "prompts": [0, 2], "temperatures": [0.5, 1.0, 2.0]},
+        "entropy": SIZES | {"temperatures": [1.0, 1e6]},
+        "prune": SIZES
+        | {"temperatures": [1.0], "words": {"cross": [0, 3], "encoder": [0]}, "top_k": [1, 1000]},
+        "techniques": SIZES | {"digits": 2, "prompts": [0]},
     },
     "arms": {"tiny": {"model": "echo", "heads": 2, "focus_blocks": 1}},
 }  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from focused_attention.errors import UserError
 from focused_attention.metrics.learned import temperatures
 from focused_attention.params import load
+from focused_attention.schema import overlay
 from focused_attention.verdicts import findings, heads, rules
 from focused_attention.verdicts.by_seed import by_seed
 from focused_attention.verdicts.chance import chance, guessers
@@ -38,12 +39,12 @@ def params():
         runs=dataclasses.replace(
             loaded.runs, seek=dataclasses.replace(loaded.runs.seek, arms=list(ARMS))
         ),
-        sweep=dataclasses.replace(
-            loaded.sweep, pairs=4, words=[0, 40], digits=3, prompts=[0, 9], utterances=N,
-            temperatures=list(TEMPERATURES),
-        ),
-        prune=dataclasses.replace(loaded.prune, pairs=4, words={"cross": [40]}),
-        entropy=dataclasses.replace(loaded.entropy, words=[0, 40], utterances=64),
+        measure=overlay(loaded.measure, {
+            "sweep": {"pairs": 4, "words": [0, 40], "digits": 3, "prompts": [0, 9]}
+            | {"utterances": N, "temperatures": list(TEMPERATURES)},
+            "prune": {"pairs": 4, "words": {"cross": [40]}},
+            "entropy": {"words": [0, 40], "utterances": 64},
+        }),
         collect=dataclasses.replace(loaded.collect, resamples=400),
     )  # fmt: skip
 
@@ -615,11 +616,11 @@ def test_too_few_seeds_decide_nothing(evidence):
 
 def test_a_size_that_was_not_measured_leaves_its_claim_undecided(evidence):
     planted = evidence()
-    planted.params.sweep.words.append(200)
+    planted.params.measure["sweep"]["words"].append(200)
     try:
         found = claims(planted)["C1"]
     finally:
-        planted.params.sweep.words.remove(200)
+        planted.params.measure["sweep"]["words"].remove(200)
     assert found["verdict"] == "undecided"
     assert "200 to pass over" in found["reason"]
 

@@ -11,6 +11,7 @@ from focused_attention.errors import UserError, run
 from focused_attention.metrics.error_rates import character_errors, word_errors
 from focused_attention.params import Params, load
 from focused_attention.paths import ARMS, RESULTS
+from focused_attention.verdicts import measured
 from focused_attention.verdicts.statistics import difference_interval, rate_interval
 
 BASELINE = "whisper"
@@ -151,6 +152,8 @@ def main(argv: list[str] | None = None) -> None:
     results.write_csv(folder / "arms.csv", arms)
     if pairs:
         results.write_csv(folder / "pairs.csv", pairs)
+    found = measured.table(params, folder.parent)
+    results.write_csv(folder / "measures.csv", found, measured.COLUMNS)
     first = f"{params.runs.train.arms[0]}-{params.runs.train.seeds[0]}"
     trained = results.read_json(RESULTS / params.profile / "train" / f"{first}.json")
     summary = {

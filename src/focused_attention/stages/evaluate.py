@@ -1,11 +1,12 @@
 """Stage evaluate: what one trained arm hears in the test utterances, greedily and by beam."""
 
 from focused_attention import results
-from focused_attention.decoding.transcribe import transcribe
+from focused_attention.decoding.transcribe import written
 from focused_attention.errors import run
 from focused_attention.metrics.error_rates import error_rate, word_errors
 from focused_attention.paths import RESULTS
-from focused_attention.runs import device, session
+from focused_attention.runs import session
+from focused_attention.runs.hearing import Heard, hear
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -14,20 +15,24 @@ def main(argv: list[str] | None = None) -> None:
     rows, summary = [], {}
     for task in work.params.train.mixture:
         utterances = composer.evaluation(task, "test", params.utterances.get(task))
-        heard: dict[str, dict[str, str]] = {}
-        for decoder, width in (("greedy", 1), ("beam", params.beam)):
-            for batch in work.batches(utterances, params.batch_seconds):
-                with device.autocast(work.hardware):
-                    texts = transcribe(model, composer, batch, width, params.max_tokens)
-                for utterance, text in zip(batch.utterances, texts, strict=True):
-                    heard.setdefault(utterance.id, {})[decoder] = text
+        texts: dict[str, dict[str, str]] = {}
+
+        def write(heard: Heard, texts=texts) -> None:
+            batch, (audio, mask, *_) = heard.batch, heard.encoded()
+            for decoder, width in (("greedy", 1), ("beam", params.beam)):
+                given = model, composer, batch.utterances, audio, mask
+                found = written(*given, width, params.max_tokens)
+                for utterance, text in zip(batch.utterances, found, strict=True):
+                    texts.setdefault(utterance.id, {})[decoder] = text
+
+        hear(work, model, utterances, params.batch_seconds, [write])
         for u in utterances:
             rows.append(
                 {"task": task, "id": u.id, "language": u.language, "reference": u.text}
-                | heard[u.id]
+                | texts[u.id]
             )
         for decoder in ("greedy", "beam"):
-            counts = [word_errors(u.text, heard[u.id][decoder]) for u in utterances]
+            counts = [word_errors(u.text, texts[u.id][decoder]) for u in utterances]
             summary[f"{task}_{decoder}_wer"] = error_rate(counts)
         summary[f"{task}_utterances"] = len(utterances)
     folder = RESULTS / work.params.profile / "evaluate"

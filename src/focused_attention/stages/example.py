@@ -17,7 +17,8 @@ from focused_attention.metrics.alignment import segment_mass
 from focused_attention.models import SpeechModel
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
-from focused_attention.runs import device, seeking
+from focused_attention.runs import seeking
+from focused_attention.runs.hearing import Heard, hear
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
 from focused_attention.tasks.utterances import DIGITS, Utterance
@@ -25,7 +26,6 @@ from focused_attention.tasks.utterances import DIGITS, Utterance
 HEATS = (1.0, 0.71, 2.0)  # the first chooses the head
 
 
-@torch.inference_mode()
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     seek = load().runs.seek
@@ -33,14 +33,18 @@ def main(argv: list[str] | None = None) -> None:
     params, composer, model = work.params, work.composer, work.trained()
     pairs, hay = params.sweep.pairs, params.haystack.words[1]
     (utterance,) = haystacks.evaluation("recall", "test", pairs, hay, 1)
-    batch = composer.batch([utterance]).to(work.hardware)
     place = len(composer.prefix(utterance)) - 1  # where the answer is written
-    with device.autocast(work.hardware):
-        audio, mask, *_ = model.encoder(batch.features, batch.frames)
-        written = {}
+    batches, written = [], {}
+
+    def listen(heard: Heard) -> None:
+        batches.append(heard.batch)
+        audio, mask, *_ = heard.encoded()
         for value in HEATS:
             with temperature(model, value, "cross"):
-                written[value] = answer(model, batch, audio, mask, place)
+                written[value] = answer(model, heard.batch, audio, mask, place)
+
+    hear(work, model, [utterance], utterance.frames * composer.frame, [listen])
+    (batch,) = batches
     start, end = (edge[:, place, None] / model.downsampling for edge in haystacks.sources(batch))
     masses = {
         value: torch.stack([segment_mass(w, start, end)[0, :, 0] for w in weights])  # (layers, H)

@@ -13,7 +13,7 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import Params, load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts import findings, heads, rules
+from focused_attention.verdicts import findings, heads, measured, rules
 from focused_attention.verdicts.by_seed import by_seed
 from focused_attention.verdicts.chance import guessers
 from focused_attention.verdicts.evidence import Evidence
@@ -25,27 +25,36 @@ def gather(params: Params) -> Evidence:
     """Everything that the other stages left. Raises UserError naming a file that is missing."""
     folder, seeds = RESULTS / params.profile, params.runs.seek.seeds
 
-    def read(stage: str, arm: str, ending: str = ".csv") -> list[findings.Rows]:
-        return [results.read_csv(folder / stage / f"{arm}-{seed}{ending}") for seed in seeds]
+    def read(measure: str) -> dict[str, list[findings.Rows]]:
+        """The rows of every seed by arm, without those to which the measure does not apply."""
+        return {
+            arm: [measured.read(folder, measure, arm, seed) for seed in seeds]
+            for arm in params.measured(measure)
+            if measured.applies(folder, measure, arm, seeds)
+        }
 
     paired = folder / "tables" / "pairs.csv"
-    searched = {arm: read("sweep", arm) for arm in params.runs.seek.arms}
+    searched = read("sweep")
     options = findings.Options(params.collect.resamples, params.collect.confidence)
     return Evidence(
         params=params,
         learning=[
-            findings.learning(arm, seed, params.seek.steps, rows)
+            findings.learning(
+                arm,
+                seed,
+                params.seek.steps,
+                results.read_csv(folder / "seek" / f"{arm}-{seed}-dev.csv"),
+            )
             for arm in params.runs.seek.arms
-            for seed, rows in zip(seeds, read("seek", arm, "-dev.csv"), strict=True)
+            for seed in seeds
         ],
         swept={arm: findings.gather(runs, str(folder / "sweep")) for arm, runs in searched.items()},
         spotted={arm: spotting(arm, runs, options) for arm, runs in searched.items()},
         pruned={
-            arm: findings.gather(read("prune", arm), str(folder / "prune"))
-            for arm in params.runs.prune
+            arm: findings.gather(runs, str(folder / "prune")) for arm, runs in read("prune").items()
         },
-        entropies={arm: read("entropy", arm) for arm in params.runs.seek.arms},
-        guessed={arm: read("guess", arm) for arm in params.runs.prune},
+        entropies=read("entropy"),
+        guessed=read("guess"),
         asked=results.read_csv(folder / "asked.csv"),
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
@@ -57,20 +66,18 @@ def gather(params: Params) -> Evidence:
 def tables(evidence: Evidence) -> dict[str, list[dict]]:
     """The rows of every file in findings/, by its name."""
     params, options = evidence.params, evidence.options
-    swept, pruned, measured = evidence.swept, evidence.pruned, evidence.entropies
+    swept, pruned, entropies = evidence.swept, evidence.pruned, evidence.entropies
     utterances = params.entropy.utterances
     rows = {
         "accuracy": [findings.accuracy(arm, swept[arm], options) for arm in swept],
         "optimum": [findings.optimum(arm, swept[arm], options) for arm in swept],
         "pruning": [findings.pruning(arm, pruned[arm], options) for arm in pruned],
         "entropy-length": [
-            heads.entropy_length(arm, measured[arm], utterances, options) for arm in measured
+            heads.entropy_length(arm, entropies[arm], utterances, options) for arm in entropies
         ],
         "temperatures": [
-            results.read_csv(
-                RESULTS / params.profile / "entropy" / f"{arm}-{seed}-temperatures.csv"
-            )
-            for arm in params.runs.seek.arms
+            measured.read(RESULTS / params.profile, "entropy", arm, seed, ending="-temperatures")
+            for arm in evidence.entropies
             for seed in params.runs.seek.seeds
         ],
         "spotting": list(evidence.spotted.values()),

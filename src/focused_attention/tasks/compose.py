@@ -144,14 +144,13 @@ class Composer:
         tokenizer = self.store.tokenizer
         return [*tokenizer.prefix(utterance.language, utterance.prompt), *utterance.query]
 
-    def batch(self, utterances: Sequence[Utterance]) -> Batch:
-        """Render and normalise utterances, padded to the longest."""
-        # one utterance at a time: too small for PyTorch to ask for threads, which training has
+    def batch(self, utterances: Sequence[Utterance], features: Tensor | None = None) -> Batch:
+        """Render and normalise utterances, padded to the longest.
+
+        `features` are those of a batch that sounds the same and differs in what is asked.
+        """
         eot = self.store.tokenizer.eot
-        longest = max(u.frames for u in utterances)
-        features = torch.zeros(len(utterances), self.store.meta.n_mels, longest)
-        for row, u in zip(features, utterances, strict=True):
-            row[:, : u.frames] = normalise(self.render(u)).T
+        features = self.rendered(utterances) if features is None else features
         frames = torch.tensor([u.frames for u in utterances])
         prefixes = [self.prefix(u) for u in utterances]
         n = max(len(p) + len(u.tokens) for p, u in zip(prefixes, utterances, strict=True))
@@ -167,6 +166,15 @@ class Composer:
             text[b, : len(heard[b])] = torch.tensor(heard[b])
         lengths = torch.tensor([len(one) for one in heard])
         return Batch(features, frames, tokens, targets, text, lengths, list(utterances))
+
+    def rendered(self, utterances: Sequence[Utterance]) -> Tensor:
+        """Normalised features, (B, n_mels, F), zero after each utterance's end."""
+        # one utterance at a time: too small for PyTorch to ask for threads, which training has
+        longest = max(u.frames for u in utterances)
+        features = torch.zeros(len(utterances), self.store.meta.n_mels, longest)
+        for row, u in zip(features, utterances, strict=True):
+            row[:, : u.frames] = normalise(self.render(u)).T
+        return features
 
     def evaluation(self, task: str, split: str, limit: int | None = None) -> list[Utterance]:
         """The utterances on which `task` is evaluated: always the same, unaugmented, no text twice.

@@ -1,0 +1,111 @@
+"""How sharp attention is in haystacks, and where it looks.
+
+Attention maps are measured batch by batch and dropped: what is kept are sums per layer and head.
+Beside them stand the temperatures that the arm has learned, if it learns any.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from focused_attention import params
+from focused_attention.inference.temperature import temperature
+from focused_attention.measures import Measure, Shown, tempered, weighted
+from focused_attention.metrics import learned
+from focused_attention.metrics.alignment import Alignment
+from focused_attention.metrics.by_head import Sharpness
+from focused_attention.metrics.sharpness import mean_distance
+from focused_attention.models.skeleton import ModelOutput
+from focused_attention.runs.hearing import Heard, Recordings
+
+Settings = params.Entropy
+HEATED = ("encoder", "cross")  # together
+
+
+class Entropy(Measure):
+    requires = (weighted(*HEATED),)
+    shown = Shown(
+        by=("hay", "temperature", "slot"),
+        value="mean",
+        figure={"temperature": (1.0,), "metric": ("normalised_entropy", "segment_mass")},
+    )
+
+    def setup(self) -> None:
+        hidden = {slot: weighted(slot)(self.subject) for slot in HEATED}
+        self.lacking |= {slot: why for slot, why in hidden.items() if why}
+        self.temperatures = self.settings.temperatures
+        if why := tempered(*HEATED)(self.subject):
+            self.temperatures = [value for value in self.temperatures if value == 1]
+            self.lacking["temperatures other than 1"] = why
+        self.layers: dict[tuple[Recordings, float], dict] = {}
+
+    def recordings(self) -> Iterable[Recordings]:
+        of = self.settings
+        for hay in of.words:
+            yield Recordings(
+                task="recall", needles=of.pairs, hay=hay, utterances=of.utterances,
+                batch_seconds=of.batch_seconds,
+            )  # fmt: skip
+
+    def hear(self, asked: Recordings, heard: Heard) -> None:
+        model, batch = heard.model, heard.batch
+        start, end = (
+            edge.to(batch.features.device) / model.downsampling
+            for edge in self.subject.haystacks.sources(batch)
+        )
+        for value in self.temperatures:
+            with temperature(model, value, *HEATED):
+                output = model(batch.features, batch.tokens, batch.frames, need_weights=True)
+            layers = self.layers.setdefault((asked, value), {})
+            self.add(layers, output, batch.targets != -100, start, end)
+
+    def add(
+        self, layers: dict, output: ModelOutput, asked: Tensor, start: Tensor, end: Tensor
+    ) -> None:
+        """Measure the weights of every layer, by its slot and place."""
+        position = self.subject.work.composer.frame * self.subject.model.downsampling  # seconds
+        for layer, weights in shown(output.encoder_weights):
+            sharpness = layers.setdefault(("encoder", layer), Sharpness())
+            add_some(sharpness, weights, output.mask, self.settings.encoder_every)
+        for layer, weights in shown(output.weights):
+            layers.setdefault(("cross", layer), Sharpness()).update(weights, asked, output.mask)
+            alignment = layers.setdefault(
+                ("cross alignment", layer), Alignment(seconds_per_position=position)
+            )
+            alignment.update(weights, start, end)
+
+    def rows(self) -> list[dict]:
+        return [
+            {"needles": asked.needles, "hay": asked.hay, "seconds": self.seconds(asked)}
+            | {"temperature": value, "slot": slot.removesuffix(" alignment"), "layer": layer}
+            | row
+            for asked in self.recordings()
+            for value in self.temperatures
+            for (slot, layer), measured in self.layers[asked, value].items()
+            for row in measured.rows()
+        ]
+
+    def more(self) -> dict:
+        work = self.subject.work
+        state = self.subject.model.state_dict()
+        weights = {name: tensor.cpu().numpy() for name, tensor in state.items()}
+        found = learned.temperatures(work.arm["arm"], work.seed, weights)
+        return {"-temperatures": (found, learned.COLUMNS)}
+
+
+def shown(layers: list[Tensor | None]) -> list[tuple[int, Tensor]]:
+    """Every layer's place and weights; those of a mechanism without weights are left out."""
+    return [(layer, weights) for layer, weights in enumerate(layers) if weights is not None]
+
+
+def add_some(sharpness: Sharpness, weights: Tensor, mask: Tensor | None, every: int) -> None:
+    """Add one in `every` of the rows of self-attention (B, H, T, T), and how far they look."""
+    positions = torch.arange(weights.shape[-1], device=weights.device)
+    queries = positions[::every]
+    weights = weights[:, :, queries]
+    rows = None if mask is None else mask[:, queries]
+    sharpness.update(weights, rows, mask)
+    visible = None if mask is None else (rows[:, :, None] & mask[:, None])[:, None]
+    distance = mean_distance(weights, visible, queries=queries, keys=positions)
+    sharpness.moments.add("mean_distance", distance)
