@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from focused_attention.errors import UserError, run
+from focused_attention.measuring import Entropy, Prune, Sweep
 from focused_attention.paths import PARAMS, PROFILES
 from focused_attention.schema import build, overlay, read, write_over, written_out
 
@@ -108,39 +109,6 @@ class Haystack:
     words: list[int]  # recall: to be passed over
     digits: list[int]  # spot
     prompts: list[int]  # spot: to be passed over
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sweep:
-    """Sizes of the haystacks that are searched, and the temperatures at which they are."""
-
-    pairs: int
-    words: list[int]
-    digits: int
-    prompts: list[int]
-    temperatures: list[float]
-    utterances: int  # of every size
-    batch_seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entropy:
-    pairs: int
-    words: list[int]
-    temperatures: list[float]
-    encoder_every: int
-    utterances: int
-    batch_seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prune:
-    pairs: int
-    words: dict[str, list[int]]  # of every slot that is pruned
-    temperatures: list[float]
-    top_k: list[int]
-    utterances: int
-    batch_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from focused_attention import params
+from focused_attention import measuring
 from focused_attention.inference.temperature import temperature
 from focused_attention.measures import Measure, Shown, tempered, weighted
 from focused_attention.metrics import learned
@@ -19,7 +19,7 @@ from focused_attention.metrics.sharpness import mean_distance
 from focused_attention.models.skeleton import ModelOutput
 from focused_attention.runs.hearing import Heard, Recordings
 
-Settings = params.Entropy
+Settings = measuring.Entropy
 HEATED = ("encoder", "cross")  # together
 
 

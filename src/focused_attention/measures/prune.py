@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from focused_attention import params
+from focused_attention import measuring
 from focused_attention.inference import refusal
 from focused_attention.inference.int8 import int8 as quantised
 from focused_attention.inference.temperature import temperature
@@ -19,7 +19,7 @@ from focused_attention.models import SpeechModel
 from focused_attention.runs.hearing import Heard, Recordings
 from focused_attention.tasks.batches import Batch
 
-Settings = params.Prune
+Settings = measuring.Prune
 
 
 class Prune(Answers):

@@ -9,7 +9,7 @@ know.
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
-from focused_attention import params
+from focused_attention import measuring
 from focused_attention.inference.temperature import temperature
 from focused_attention.measures import Answers, Shown, tempered
 from focused_attention.metrics.answers import ANSWERS, likeliest_at, right
@@ -18,7 +18,7 @@ from focused_attention.models.skeleton import EncoderOutput
 from focused_attention.runs.hearing import Heard, Recordings
 from focused_attention.tasks.utterances import Utterance
 
-Settings = params.Sweep
+Settings = measuring.Sweep
 
 
 class Sweep(Answers):
