@@ -105,7 +105,7 @@ def gathered(rows: list[dict], shown: Mapping) -> dict[tuple[str, str, bool], An
     for row in rows:
         if row.get("note"):
             continue
-        condition = " ".join(f"{name}={row[name]}" for name in shown["by"] if row[name] != "")
+        condition = "; ".join(f"{name}={row[name]}" for name in shown["by"] if row[name] != "")
         wanted = (shown["figure"] or {}).items()
         figure = all(row[name] in map(str, values) for name, values in wanted)
         for metric, answers in numbers(row, shown):
