@@ -134,8 +134,8 @@ def measured(copy, tmp_path_factory) -> tuple[Path, list[str]]:
     folder = prepared(tmp_path_factory.mktemp("study"), over)
     run(copy, folder, "-c", STAGES.format(read=["echo"], sought=arms))
     (folder / "notebooks").mkdir()
-    shutil.copy(ROOT / "notebooks/11-measures.ipynb", folder / "notebooks")
-    run(copy, folder, "-m", "focused_attention.stages.notebook", "11-measures")
+    shutil.copy(ROOT / "notebooks/12-measures.ipynb", folder / "notebooks")
+    run(copy, folder, "-m", "focused_attention.stages.notebook", "12-measures")
     return folder, [*newcomers["arms"]]
 
 
@@ -178,7 +178,7 @@ def test_newcomers_stand_in_the_figures(measured):
     table = pd.read_csv(folder / "results/tiny/tables/measures.csv")
     (name,) = lines_of("measures")["measure"]
     for measure in (name, "techniques"):
-        pdf = folder / f"paper/figures/11-measures/{measure}.pdf"
+        pdf = folder / f"paper/figures/12-measures/{measure}.pdf"
         assert pdf.read_bytes().startswith(b"%PDF")
         fig = plots.measured(table, measure)
         looks = plots.named(["echo", *arms])
@@ -186,7 +186,7 @@ def test_newcomers_stand_in_the_figures(measured):
         assert labels == {look.label for look in looks.values()}
     ticks = [text.get_text() for text in fig.axes[0].get_yticklabels()]
     assert any("technique=uniform" in tick for tick in ticks)
-    executed = json.loads((folder / "notebooks/executed/11-measures.ipynb").read_text())
+    executed = json.loads((folder / "notebooks/executed/12-measures.ipynb").read_text())
     images = [o for cell in executed["cells"] for o in cell.get("outputs", []) if "image/png" in
               o.get("data", {})]  # fmt: skip
     assert len(images) == table[table["figure"].astype(str) == "True"]["measure"].nunique()

@@ -1,4 +1,4 @@
-"""The figure of notebook 11-measures: any measure, of any arms, as dots with intervals."""
+"""The figure of notebook 12-measures: any measure, of any arms, as dots with intervals."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -89,6 +89,8 @@ def of_arm(params: Params, folder: Path, about: Mapping, known: Mapping) -> Iter
         if any(len(other) != len(above) for other, _ in cells):
             raise UserError(f"{folder}: the seeds of {about} differ; run `dvc repro measure`")
         above, below = (np.array(side, dtype=float) for side in zip(*cells, strict=True))
+        counted = below.any(axis=0)
+        above, below = above[:, counted], below[:, counted]
         mean = above.sum() / below.sum() if below.sum() else math.nan
         low, high = math.nan, math.nan
         if below.any(axis=1).all() and above.shape[1] > 1:
