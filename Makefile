@@ -19,7 +19,7 @@ SIDE_BY_SIDE := -P $(JOBS) dvc --wait-for-lock repro --quiet --single-item
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare
 	(dvc stage list --name-only | grep -E '^(judged|seek|train)@' | sort; echo notebook@01-data traps) | xargs -n 1 $(SIDE_BY_SIDE)
-	dvc stage list --name-only | grep -E '^(evaluate|measure)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
+	dvc stage list --name-only | grep -E '^(evaluate|measure|measure-adapted)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro collect judge
 	dvc stage list --name-only | grep '^notebook@' | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro

@@ -205,11 +205,13 @@ class Params:
             )
         return self.arms[name]
 
-    def measured(self, name: str) -> list[str]:
-        """The arms that measure `name` is taken of: of those that seek, all or the ones listed."""
-        if name not in self.measure:
-            return []
-        return self.runs.measure.get(name, self.runs.seek.arms)
+    def measured(self, name: str, study: Study | None = None) -> list[str]:
+        """The arms of `study` that measure `name` is taken of: all, or those that are listed.
+
+        By default of those that seek from the first.
+        """
+        arms = (study or self.runs.seek).arms if name in self.measure else []
+        return [arm for arm in arms if arm in self.runs.measure.get(name, arms)]
 
     def settings(self, name: str, kind: type[T]) -> T:
         """The settings of measure `name`. Raises UserError naming a key that is wrong."""

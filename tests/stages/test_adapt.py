@@ -9,7 +9,7 @@ import torch
 from focused_attention.errors import UserError
 from focused_attention.runs import weights
 from focused_attention.schema import overlay
-from focused_attention.stages import adapt, arms, entropy, seek, train
+from focused_attention.stages import adapt, arms, measure, seek, train
 from tests.stages.tiny import SMALL, prepared
 
 ROW = SMALL["arms"]["tiny"] | {"start": "tiny", "steps": 2}
@@ -83,7 +83,7 @@ def test_a_regulariser_has_a_column_of_its_own(folder):
 
 def test_every_stage_of_the_study_takes_it(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    entropy.main(["more", "--seed", "1"])
+    measure.main(["more", "--seed", "1"])
     assert (folder / "results/tiny/entropy/more-1.csv").exists()
 
 

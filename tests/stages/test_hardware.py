@@ -3,14 +3,16 @@
 import pytest
 import torch
 
+from focused_attention import measures
+from focused_attention.measures import techniques
 from focused_attention.models.skeleton import AudioEncoder
 from focused_attention.runs import device
 from focused_attention.runs.session import Session
-from focused_attention.stages import entropy, evaluate, example, guess, prune, seek, sweep, train
+from focused_attention.stages import evaluate, example, measure, seek, train
 from focused_attention.tasks.batches import Batch
 from tests.stages.tiny import prepared
 
-STAGES = [evaluate, entropy, example, guess, prune, seek, sweep, train]
+STAGES = [evaluate, example, seek, train, *measures.names()]
 EVALUATION = {"utterances": {"digits": 2, "words": 2}, "beam": 2, "max_tokens": 4}
 
 
@@ -32,13 +34,24 @@ def elsewhere(folder, monkeypatch):
     return monkeypatch
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__.rpartition(".")[2])
+def alone(elsewhere, name):
+    """Have stage measure take one measure, and techniques not try themselves beforehand."""
+    choose = measure.chosen
+    elsewhere.setattr(measure, "chosen", lambda subject: ({name: choose(subject)[0][name]}, {}))
+    elsewhere.setattr(techniques, "refusal", lambda intervention: None)
+
+
+@pytest.mark.parametrize(
+    "stage", STAGES, ids=lambda s: s if isinstance(s, str) else s.__name__.rpartition(".")[2]
+)
 def test_a_stage_moves_its_batches_to_the_hardware(elsewhere, stage):
     def hear(encoder, mel, frames=None, **options):
         raise Heard(mel.device.type, frames.device.type, encoder.conv1.weight.device.type)
 
     elsewhere.setattr(AudioEncoder, "forward", hear)
-    elsewhere.setattr(prune, "quantised", lambda model: model)
+    if isinstance(stage, str):
+        alone(elsewhere, stage)
+        stage = measure
     with pytest.raises(Heard) as heard:
         stage.main([] if stage is example else ["tiny"])
     assert heard.value.args == ("meta", "meta", "meta")
@@ -53,7 +66,8 @@ def test_a_model_in_int8_hears_on_the_cpu_whatever_the_hardware(elsewhere):
 
     elsewhere.setattr(Session, "trained", lambda work: work.model.eval())
     elsewhere.setattr(Batch, "to", note)
-    prune.main(["tiny"])
+    alone(elsewhere, "prune")
+    measure.main(["tiny"])
     assert set(asked) == {"meta", "cpu"}
     kinds = [kind for i, kind in enumerate(asked) if asked[i - 1] != kind]
     assert kinds == ["meta", "cpu"] * (len(kinds) // 2)  # in turns, floats first

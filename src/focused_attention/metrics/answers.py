@@ -38,8 +38,9 @@ def likeliest_at(heard: Heard, value: float, batch: Batch | None = None) -> Tens
     after the values differs.
     """
     model, composer, batch = heard.model, heard.composer, batch or heard.batch
-    tokens = batch.tokens[:, : max(asked(composer, batch)[1])].cpu().numpy()
-    name = ("cross", value, tokens.shape, tokens.tobytes())
+    end = max(asked(composer, batch)[1])
+    told = tuple((*composer.prefix(u), *u.tokens)[:end] for u in batch.utterances)
+    name = ("cross", value, end, told)
 
     def make() -> Tensor:
         audio, mask, *_ = heard.encoded()

@@ -56,17 +56,19 @@ def table(params: Params, folder: Path) -> list[dict]:
     A row for every measure, arm, condition and metric; and one, with a note, for what does not
     apply. Units are utterances; of rows that are means themselves, such as a head's, the rows.
     """
-    rows = []
-    for measure in params.measure:
-        for arm in params.measured(measure):
-            known = [contents(folder, arm, seed) for seed in params.runs.seek.seeds]
+    rows, studies = [], (params.runs.seek, params.runs.adapt)
+    taken = [(measure, study) for measure in params.measure for study in studies]
+    for measure, study in taken:
+        for arm in params.measured(measure, study):
+            known = [contents(folder, arm, seed) for seed in study.seeds]
             if any(of is None or measure not in of for of in known):
                 raise UserError(
                     f"{folder / 'measure'}: {measure} was not measured of every seed of {arm}; "
                     "run `dvc repro measure`"
                 )
             about = {"measure": measure, "arm": arm}
-            rows += [about | row for row in of_arm(params, folder, about, known[0][measure])]
+            found = of_arm(params, folder, about, known[0][measure], study.seeds)
+            rows += [about | row for row in found]
             rows += [
                 dict.fromkeys(COLUMNS, "") | about
                 | {"condition": part, "note": f"not applicable: {why}"}
@@ -75,11 +77,13 @@ def table(params: Params, folder: Path) -> list[dict]:
     return rows
 
 
-def of_arm(params: Params, folder: Path, about: Mapping, known: Mapping) -> Iterator[dict]:
+def of_arm(
+    params: Params, folder: Path, about: Mapping, known: Mapping, seeds: Sequence[int]
+) -> Iterator[dict]:
     """The rows of one measure and arm."""
     if not known["files"]:
         return
-    shown, seeds = known["shown"], params.runs.seek.seeds
+    shown = known["shown"]
     of_seeds = [
         gathered(read(folder, about["measure"], about["arm"], seed), shown) for seed in seeds
     ]
