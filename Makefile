@@ -17,10 +17,10 @@ export PYTHONHASHSEED := 0
 # start. Without waiting, it gives up after three if another of its processes holds the lock.
 SIDE_BY_SIDE := -P $(JOBS) dvc --wait-for-lock repro --quiet --single-item
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
-	dvc repro arms prepare
+	dvc repro arms prepare pretrained
 	(dvc stage list --name-only | grep -E '^(judged|seek|train)@' | sort; echo notebook@01-data traps) | xargs -n 1 $(SIDE_BY_SIDE)
-	dvc stage list --name-only | grep -E '^(evaluate|measure|measure-adapted)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
-	dvc repro collect judge
+	dvc stage list --name-only | grep -E '^(evaluate|listen|measure|measure-adapted|word_times)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
+	dvc repro collect judge heard
 	dvc stage list --name-only | grep '^notebook@' | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro
 
@@ -48,7 +48,7 @@ lab: .venv/pipeline
 	jupyter lab notebooks
 
 clean:  ## remove everything that the pipeline makes, but not .venv and not what git tracks
-	rm -rf downloads data features build runs checkpoints logs
+	rm -rf downloads data features pretrained build runs checkpoints logs
 
 lock: .venv/pipeline  ## resolve the dependencies again; UPGRADE=1 renews what is locked
 	python locks/lock.py $(if $(UPGRADE),--upgrade)
