@@ -86,20 +86,23 @@ class Session:
         for group in bucketed(utterances, batch_seconds / self.composer.frame):
             yield self.composer.batch(group).to(hardware or self.hardware)
 
-    def revision(self, stage: str) -> str:
-        """Of the sources that decide what a stage makes of this arm, other mechanisms not."""
+    def revision(self, stage: str, *listed: str) -> str:
+        """Of the sources that decide what a stage makes of this arm, other mechanisms not.
+
+        `listed` are files of the package that the stage loads by their names.
+        """
         used = (
             name if name.startswith("regularisers/") else f"attention/{name}"
             for name in self.arm["sources"]
         )
-        return sources.revision([f"stages/{stage}.py", *used])
+        return sources.revision([f"stages/{stage}.py", *used, *listed])
 
-    def provenance(self, split: str, stage: str) -> dict:
-        """What stands beside every number that a stage makes of this run."""
+    def provenance(self, split: str, stage: str, *listed: str) -> dict:
+        """What stands beside every number that a stage makes of this run; see `revision`."""
         return {
             "profile": self.params.profile,
             "hardware": device.describe(self.hardware, self.params.threads),
-            "revision": self.revision(stage),
+            "revision": self.revision(stage, *listed),
             "arm": self.arm["arm"],
             "seed": self.seed,
             "split": split,

@@ -12,7 +12,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from focused_attention import inference, measures, results, sources
+from focused_attention import inference, measures, results
 from focused_attention.errors import UserError, run
 from focused_attention.measures import Measure, Subject
 from focused_attention.paths import PARAMS, RESULTS
@@ -32,7 +32,9 @@ def main(argv: list[str] | None = None) -> None:
             "shown": dataclasses.asdict(measure.shown),
             "not_applicable": measure.lacking,
         }
-    about = work.provenance("test", "measure") | {"revision": revision(subject, found)}
+    listed = [f"measures/{name}.py" for name in found]
+    listed += [f"inference/{name}.py" for name in inference.names()]
+    about = work.provenance("test", "measure", *listed)
     path = folder / "measure" / f"{work.run}.json"
     results.write_json(path, about | {"heard": count, "measures": found})
     logging.info("measure %s: %s", work.run, ", ".join(f"{n} {what}" for what, n in count.items()))
@@ -88,14 +90,6 @@ def write(measure: Measure, folder: Path, name: str) -> dict[str, str]:
         results.write_csv(path, table, columns)
         written[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return written
-
-
-def revision(subject: Subject, found: dict[str, dict]) -> str:
-    """Of the sources that decide what is measured of this arm, other mechanisms not."""
-    used = [f"attention/{name}" for name in subject.work.arm["sources"]]
-    used += [f"measures/{name}.py" for name in found]
-    used += [f"inference/{name}.py" for name in inference.names()]
-    return sources.revision(["stages/measure.py", *used])
 
 
 if __name__ == "__main__":
