@@ -74,7 +74,10 @@ def hearing_keys(losses: pd.DataFrame, optima: pd.DataFrame, model: str = "tiny.
         )
         axis.axhline(0, color=GREY, linewidth=0.6)
         axis.set_title(title, loc="left")
-    axes[0].legend(loc="upper left", handlelength=1.2)
+    axes[0].legend(
+        loc="upper left", ncols=2, fontsize=7, handlelength=1.0, columnspacing=0.8, borderaxespad=0
+    )
+    axes[0].set_ylim(top=1.6 * part["change"].max() * 4)
     best_temperatures(axes[2], whole(optima, model))
     axes[2].set_title("c. best temperature", loc="left")
     fig.legend(*axes[2].get_legend_handles_labels(), loc="outside lower center", ncols=4)
