@@ -179,6 +179,7 @@ class Params:
     profile: str
     findings: str  # the profile whose findings and verdicts are shown
     finished: list[str]  # profiles whose committed runs are judged again
+    listened: list[str]  # profiles whose rows of listening are judged
     threads: int
     runs: Runs
     fetch: Fetch

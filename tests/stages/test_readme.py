@@ -7,6 +7,7 @@ import pytest
 
 from focused_attention.errors import UserError
 from focused_attention.params import load
+from focused_attention.results import write_json
 from focused_attention.stages import machine, readme
 from tests.stages.made_up import write_findings
 
@@ -24,6 +25,21 @@ def test_the_table_goes_between_the_markers(house):
     assert "a made-up processor" in first
     readme.main([])
     assert Path("README.md").read_text() == first
+
+
+def test_what_whisper_was_asked_stands_first(house):
+    Path("README.md").write_text(TEXT)
+    asked = {"question": "Is it so?", "test": "this less that", "unit": "nats"}
+    told = {"verdict": "refuted", "effect": 0.01234, "low": -0.001, "high": 0.02, "n": 100}
+    claims = {"W1a": asked | told, "W2": asked | {"verdict": "not run"}}
+    judged = {"confidence": 0.95, "claims": claims}
+    write_json(Path("results/pilot/heard.json"), judged)
+    readme.main([])
+    text = Path("README.md").read_text()
+    assert text.index("| W1a |") < text.index("| arm | heads |")
+    row = "| W1a | Is it so? | this less that | +0.012 [−0.001, 0.020] nats | 100 | **refuted** |"
+    assert row in text
+    assert "| W2 | Is it so? | this less that | – | – | not run |" in text
 
 
 def test_the_verdicts_stand_below_the_error_rates(house):

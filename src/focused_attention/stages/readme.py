@@ -25,8 +25,36 @@ TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whol
 def results(profile: str, findings: str) -> str:
     """All that stands between the markers."""
     rates, judged = error_rates(profile), read_json(shown(findings) / "verdicts.json")
-    parts = (rates, verdicts(findings, judged), made_of(judged), machines(profile))
+    listened = RESULTS / findings / "heard.json"
+    asked = [whisper(findings, read_json(listened))] if listened.exists() else []
+    parts = (*asked, rates, verdicts(findings, judged), made_of(judged), machines(profile))
     return "\n\n".join(filter(None, parts))
+
+
+def whisper(profile: str, judged: dict) -> str:
+    """What Whisper was asked, and the line that says what is shown."""
+    lines = [
+        _row(["", "asked of OpenAI's Whisper", "what was compared", "effect", "n", "verdict"]),
+        _row(["---"] * 3 + ["---:"] * 2 + ["---"]),
+    ]
+    for name, claim in judged["claims"].items():
+        said = [name, claim["question"], claim["test"]]
+        if claim["verdict"] == "not run":
+            lines.append(_row([*said, "–", "–", "not run"]))
+            continue
+        places = 1 if claim["unit"] == "ms" else 3
+        effect = f"{_signed(claim, places)} {claim['unit']}"
+        lines.append(_row([*said, effect, str(claim["n"]), f"**{claim['verdict']}**"]))
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "tiny.en as released, cross-attention; losses are per token of the known text, slopes "
+            "octaves of temperature an octave of keys. The source's side is below zero (W2: above; "
+            f"W3: none); brackets are {100 * judged['confidence']:g} % intervals over recordings "
+            f"and the prompts they share, of one speaker. Profile `{profile}`.",
+        ]
+    )
 
 
 def error_rates(profile: str) -> str:
@@ -172,7 +200,11 @@ def _effect(claim: dict) -> str:
 
 def _points(part: dict) -> str:
     """A difference of rates in percentage points, with its interval."""
-    value, low, high = (f"{100 * part[key]:.1f}" for key in ("effect", "low", "high"))
+    return _signed({key: 100 * part[key] for key in ("effect", "low", "high")}, 1)
+
+
+def _signed(part: dict, places: int) -> str:
+    value, low, high = (f"{part[key]:.{places}f}" for key in ("effect", "low", "high"))
     sign = "" if value.startswith("-") else "+"
     return f"{sign}{value} [{low}, {high}]".replace("-", "−")
 
