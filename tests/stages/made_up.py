@@ -49,6 +49,7 @@ def write_findings(
     folder: Path, hardware: str, arms: Sequence[str] = ("echo",), verdict: str | None = None
 ) -> None:
     """Made-up findings/ and verdicts.json: every claim of one verdict, or nothing compared."""
+    write_json(folder / "seek" / "echo-1.json", {"revision": "0123456789ab"})
     rate = dict(zip(RATE, (3, 128, 0.6, 0.5, 0.7, 0.01, -0.02, 0.04), strict=True))
     heads = {"seeds": 3, "collapsed_heads": 4, "one_hot_heads": 2, "heads": 48}
     places = [

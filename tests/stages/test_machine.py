@@ -8,7 +8,7 @@ from tests.stages.made_up import write_findings
 
 
 def test_a_machine_has_one_row(house):
-    other = {"profile": "pilot", "hardware": "another", "verdicts": {}}
+    other = {"profile": "pilot", "hardware": "another", "sources": "0", "verdicts": {}}
     write_json(Path("results/machines.json"), {"machines": [other]})
     write_findings(Path("results/pilot"), "this one", verdict="supported")
     for minutes in ("30", "31"):
@@ -31,3 +31,12 @@ def test_a_gate_is_missed_on_average(house):
     (row,) = read_json(Path("results/machines.json"))["machines"]
     assert row["gate"] is False
     assert row["minutes"] is None
+
+
+def test_other_sources_are_another_row(house):
+    machine.main([])
+    seek = Path("results/pilot/seek/echo-1.json")
+    seek.write_text(seek.read_text().replace("0123456789ab", "ba9876543210"))
+    machine.main([])
+    rows = read_json(Path("results/machines.json"))["machines"]
+    assert [row["sources"] for row in rows] == ["0123456789ab", "ba9876543210"]

@@ -63,7 +63,7 @@ def test_what_f1_is_made_of_and_other_machines_stand_below(house):
     readme.main([])
     text = Path("README.md").read_text()
     assert "precision of what is written changes by −5.0 [−7.0, −3.0] points" in text
-    row = "| a made-up processor | 30 | 95, 95, 95 | passed | supported | supported |"
+    row = "| a made-up processor | `012345` | 30 | 95, 95, 95 | passed | supported | supported |"
     assert row in text
 
 

@@ -3,9 +3,10 @@
     python -m focused_attention.stages.machine --minutes 31
 
 Sums in floating point depend on the processor, and which seeds learn to bind a value to its key
-depends on them. After `make reproduce`, this adds the machine's row to results/machines.json, or
-replaces it: what every seed of plain Echo recalls, whether the gate is passed, and every verdict.
-No stage of the pipeline: its results are those of the machine it runs on.
+depends on them, as it does on the order of operations in the sources. After `make reproduce`, this
+adds the machine's row to results/machines.json, or replaces that of the same sources: what every
+seed of plain Echo recalls, whether the gate is passed, and every verdict. No stage of the pipeline:
+its results are those of the machine it runs on.
 """
 
 import argparse
@@ -21,9 +22,10 @@ from focused_attention.verdicts.findings import TRAINED
 
 
 def row(profile: str, minutes: float | None) -> dict:
-    """{profile, hardware, minutes, recalled, gate, wer, verdicts} of this clone's results."""
+    """{profile, hardware, sources, minutes, recalled, gate, wer, verdicts} of this clone."""
     folder = RESULTS / profile
     judged = results.read_json(folder / "verdicts.json")
+    trained = results.read_json(min((folder / "seek").glob(f"{PLAIN}-[0-9]*.json")))
     wer: dict[str, dict[str, float]] = {}
     for read in results.read_csv(folder / "tables" / "wer.csv"):
         if read["decoding"] == "beam":  # of several languages, that over all comes first
@@ -36,6 +38,7 @@ def row(profile: str, minutes: float | None) -> dict:
     return {
         "profile": profile,
         "hardware": judged["hardware"],
+        "sources": trained["revision"],
         "minutes": minutes,
         "recalled": recalled,
         "gate": fmean(recalled.values()) >= TRAINED,
@@ -53,8 +56,8 @@ def main(argv: list[str] | None = None) -> None:
     minutes = parser.parse_args(argv).minutes
     ours = row(load().profile, minutes)
     known = results.read_json(MACHINES)["machines"] if MACHINES.exists() else []
-    place = (ours["profile"], ours["hardware"])
-    others = [other for other in known if (other["profile"], other["hardware"]) != place]
+    place = ("profile", "hardware", "sources")
+    others = [other for other in known if any(other.get(key) != ours[key] for key in place)]
     results.write_json(MACHINES, {"machines": [*others, ours]})
     logging.info("%s: %s", MACHINES, ours["hardware"])
 

@@ -146,8 +146,8 @@ def machines(profile: str) -> str:
     """What every machine that was tried made of the profile: empty if there is none."""
     known = read_json(MACHINES)["machines"] if MACHINES.exists() else []
     lines = [
-        _row(["processor", "minutes", "recalled by each seed (%)", "gate", "C2", "C3"]),
-        _row(["---", "---:", "---", "---", "---", "---"]),
+        _row(["processor", "sources", "minutes", "recalled by each seed (%)", "gate", "C2", "C3"]),
+        _row(["---", "---", "---:", "---", "---", "---", "---"]),
     ]
     for machine in (machine for machine in known if machine["profile"] == profile):
         recalled = ", ".join(f"{100 * share:.0f}" for share in machine["recalled"].values())
@@ -156,13 +156,15 @@ def machines(profile: str) -> str:
         told = [machine["verdicts"][name]["verdict"] for name in ("C2", "C3")]
         if not machine["gate"]:
             told[1] = "not judged"
-        lines.append(_row([machine["hardware"], minutes, recalled, gate, *told]))
+        made = [machine["hardware"], f"`{machine['sources'][:6]}`", minutes, recalled, gate]
+        lines.append(_row([*made, *told]))
     if len(lines) == 2:
         return ""
     return "\n".join(
         [
             f"† Which seeds bind a value to its key differs between processors, whose sums in "
-            f"floating point differ. Profile `{profile}`, everything made anew on each:",
+            "floating point differ, and with the order of operations in the sources. Profile "
+            f"`{profile}`, everything made anew for each row:",
             "",
             *lines,
         ]
