@@ -105,15 +105,20 @@ def test_what_was_heard_is_judged(folder):
     listen.main(["tiny.en", "cross"])
     heard.main([])
     judged = json.loads((folder / "results/tiny/heard.json").read_text())
-    assert judged["claims"].keys() == {"W1a", "W1b", "W1c", "W2", "W3", "W5"}
+    assert judged["claims"].keys() == {"W1a", "W1b", "W1c", *(f"W{i}" for i in range(2, 8))}
     missing = {n for n, claim in judged["claims"].items() if claim["verdict"] == "not run"}
-    assert missing == {"W3"}  # no times of words here
+    assert missing == {"W3", "W4", "W6", "W7"}  # no times of words here
     assert judged["checks"]["planted"]["holds"]
     tables = {path.stem: read(path) for path in (folder / "results/tiny/heard").glob("*.csv")}
-    assert tables.keys() == {"losses", "optima", "slopes", "schedules", "times"}
+    assert tables.keys() == {*heard.TABLES, "times"}
     for row in tables["losses"]:
         if row["temperature"] == "1.0":
             assert float(row["change"]) == float(row["change_low"]) == 0.0
+    kinds = {(row["technique"], float(row["temperature"])) for row in tables["spared"]}
+    assert kinds == {(name, t) for name in ("none", "topk cross 16") for t in (0.71, 1.0)}
+    unheated = {"technique": "none", "temperature": "1.0"}.items()
+    (untouched,) = (row for row in tables["spared"] if unheated <= row.items())
+    assert float(untouched["cost"]) == float(untouched["cost_high"]) == 0.0
     before = (folder / "results/tiny/heard.json").read_bytes()
     heard.main([])
     assert (folder / "results/tiny/heard.json").read_bytes() == before

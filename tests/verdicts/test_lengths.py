@@ -16,12 +16,18 @@ def test_the_vertex_of_a_parabola_is_found(centre, bend, floor):
     assert best(HEATS, curve) == pytest.approx(centre, abs=1e-6)
 
 
+@pytest.mark.parametrize("form", [{"degree": 3}, {"around": (0.84, 1.19)}], ids=str)
+def test_other_forms_find_the_same_of_a_parabola(form):
+    curve = 1 + (np.log2(HEATS) - 0.11) ** 2
+    assert best(HEATS, curve, **form) == pytest.approx(0.11, abs=1e-3)
+
+
 def test_without_a_minimum_it_is_the_lower_end():
     x = np.log2(HEATS)
     assert best(HEATS, x) == pytest.approx(np.log2(0.71))
     assert best(HEATS, -x) == pytest.approx(np.log2(1.41))
     assert best(HEATS, -(x**2) + 0.1 * x) == pytest.approx(np.log2(0.71))
-    with pytest.raises(ValueError, match=r"three from 0\.71 to 1\.41"):
+    with pytest.raises(ValueError, match=r"expected 3 from 0\.71 to 1\.41"):
         best([0.5, 1.0, 2.0], np.zeros(3))
 
 

@@ -35,7 +35,7 @@ def study(slope=0.0, best=0.0, **about):
         for layer in range(4)
         for length in (10.0, 29.0)
     ]
-    more = [curve(best, technique="topk cross 16"), curve(condition="exchanged", bend=-0.01)]
+    more = [curve(best, technique="topk cross 16"), curve(condition="exchanged", bend=0.0)]
     return [curve(best, **about), *keys, *single, *more]
 
 
@@ -47,6 +47,7 @@ def verdicts(*args, **about):
 def test_what_is_planted_is_supported():
     found, judged = verdicts(slope=-0.1, best=-0.3)
     assert found.pop("W3") == "less"
+    assert {found.pop(name) for name in ("W4", "W6", "W7")} == {"not run"}
     assert set(found.values()) == {"supported"}
     claims = judged["claims"]
     assert claims["W1b"]["effect"] == pytest.approx(-0.1, abs=0.01)
@@ -69,15 +70,20 @@ def test_an_interval_that_holds_everything_is_undecided():
 def test_what_was_not_run_is_said_and_counts_in_the_family():
     alone = [c for c in study(best=-0.3) if c.layer == "all" and c.technique == "none"]
     judged = whisper.judge(alone, None, 0.95)
-    assert [judged["claims"][name]["verdict"] for name in ("W2", "W3", "W5")] == ["not run"] * 3
+    assert [judged["claims"][name]["verdict"] for name in ("W2", "W3", "W4", "W5")] == [
+        "not run"
+    ] * 4
     assert "topk cross 16" in judged["claims"]["W5"]["reason"]
-    assert judged["claims"]["W1a"]["p_holm"] == pytest.approx(6 * judged["claims"]["W1a"]["p"])
+    assert judged["claims"]["W1a"]["p_holm"] == pytest.approx(8 * judged["claims"]["W1a"]["p"])
 
 
 def test_a_text_that_costs_less_when_heated_whoever_said_it_fails_the_check():
     spoiled = [c for c in study() if c.condition != "exchanged"]
     spoiled.append(curve(condition="exchanged"))  # the effect is there without the right text
-    assert not whisper.judge(spoiled, TIMED, 0.95)["checks"]["exchanged"]["holds"]
+    judged = whisper.judge(spoiled, TIMED, 0.95)
+    assert not judged["checks"]["exchanged"]["holds"]
+    assert judged["claims"]["W1a"]["verdict"] == judged["claims"]["W2"]["verdict"] == "not judged"
+    assert judged["claims"]["W1b"]["verdict"] != "not judged"
 
 
 def test_rows_become_the_curves_they_came_from():

@@ -57,15 +57,18 @@ def hearing_keys(losses: pd.DataFrame, optima: pd.DataFrame, model: str = "tiny.
                 markersize=2.5,
             )  # fmt: skip
         near = curve[curve["temperature"].between(0.7, 1.42)]
-        axes[1].fill_between(
-            near["temperature"], near["change_low"], near["change_high"], color=shade, alpha=0.12
-        )
+        errors = [near["change"] - near["change_low"], near["change_high"] - near["change"]]
+        shift = 1 + 0.006 * (sizes.index(keys) - len(sizes) / 2)
+        axes[1].errorbar(
+            near["temperature"] * shift, near["change"], yerr=errors, fmt="none", ecolor=shade,
+            elinewidth=0.7,
+        )  # fmt: skip
     axes[0].set_yscale("symlog", linthresh=0.1)
     axes[0].set_ylabel("loss less that at 1 (nats a token)")
-    axes[1].set_xlim(0.69, 1.45)
+    axes[1].set_xlim(0.67, 1.48)
     inside = part[part["temperature"].between(0.7, 1.42)]
     low, high = inside["change"].min(), inside["change"].max()
-    axes[1].set_ylim(low - 0.02, high + 0.03)
+    axes[1].set_ylim(low - 0.02, high + 0.02)
     for axis, title in zip(
         axes[:2], ("a. five octaves", "b. half an octave either way"), strict=True
     ):
@@ -175,39 +178,41 @@ def hearing_layers(losses: pd.DataFrame, model: str = "tiny.en") -> Figure:
     return fig
 
 
-def hearing_spared(losses: pd.DataFrame, model: str = "tiny.en") -> Figure:
-    """Loss where few weights are kept of every row, or the encoder sees a window alone."""
-    part = losses[(losses["model"] == model) & (losses["technique"] != "none")]
-    fig, panels = plt.subplots(1, 2, figsize=(PAGE, 2.4), sharey=True)
+def hearing_spared(spared: pd.DataFrame, model: str = "tiny.en") -> Figure:
+    """What it costs to keep few weights of every row, or to give the encoder a window alone.
+
+    `spared` has costs against the untouched model on the same recordings; dotted lines are those of
+    the temperature alone.
+    """
+    part = spared[spared["model"] == model]
+    fig, panels = plt.subplots(1, 2, figsize=(PAGE, 2.5), sharey=True)
     kinds = (
         ("topk cross", "weights kept of each row"),
         ("window encoder", "positions either side"),
     )
     colours = {0.71: BLUE, 1.0: BLACK, 1.41: VERMILLION}
-    plain = whole(losses, model)
-    longest = plain["length"].max()
-    plain = plain[(plain["condition"] == "padded") & (plain["length"] == longest)]
     for axis, (kind, label) in zip(panels, kinds, strict=True):
         of_kind = part[part["technique"].str.startswith(kind)].copy()
         of_kind["size"] = of_kind["technique"].str.split().str[-1].astype(int)
         for value, curve in of_kind.groupby("temperature"):
             curve = curve.sort_values("size")
             colour = colours.get(value, PURPLE)
-            errors = [curve["loss"] - curve["loss_low"], curve["loss_high"] - curve["loss"]]
+            errors = [curve["cost"] - curve["cost_low"], curve["cost_high"] - curve["cost"]]
             axis.errorbar(
-                curve["size"], curve["loss"], yerr=errors, fmt="o-", color=colour,
+                curve["size"], curve["cost"], yerr=errors, fmt="o-", color=colour,
                 elinewidth=0.8, label=f"T = {value:g}",
             )  # fmt: skip
-            whole_slot = plain[plain["temperature"] == value]["loss"]
-            if len(whole_slot):
-                axis.axhline(whole_slot.iloc[0], color=colour, linewidth=0.7, linestyle=":")
+            alone = part[(part["technique"] == "none") & (part["temperature"] == value)]["cost"]
+            for cost in alone:
+                axis.axhline(cost, color=colour, linewidth=0.7, linestyle=":")
         axis.set_xscale("log", base=2)
         axis.set_xlabel(label)
         sizes = sorted(of_kind["size"].unique())
         axis.set_xticks(sizes, [str(n) for n in sizes])
         axis.minorticks_off()
-    panels[0].set_yscale("log")
-    panels[0].set_ylabel("loss (nats a token)")
+    panels[0].set_yscale("symlog", linthresh=0.1)
+    panels[0].set_yticks([0, 0.05, 0.1, 0.5, 1, 5], ["0", "0.05", "0.1", "0.5", "1", "5"])
+    panels[0].set_ylabel("costs more than untouched\n(nats a token)")
     if panels[0].get_legend_handles_labels()[0]:
         panels[0].legend()
     return fig

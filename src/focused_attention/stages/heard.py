@@ -17,15 +17,24 @@ from focused_attention.params import load
 from focused_attention.paths import RESULTS
 from focused_attention.verdicts import hearing, times, whisper
 
+RESAMPLES = 10_000  # of W3's p-value, which is close to its level
 TIMES = (
     "model", "heads", "qk_scale", "temperature", "corrected", "kind", "n",
     *(f"{of}{end}" for of in ("median", "p90", "close", "bias") for end in ("", "_low", "_high")),
 )  # fmt: skip
+COLUMNS = {  # of tables that may have no rows
+    name: ("model", *own, *(f"{value}{end}" for end in ("", "_low", "_high")))
+    for name, own, value in (
+        ("slopes", ("slot", "condition", "fewest", "most", "of"), "slope"),
+        ("spared", ("temperature", "recordings", "technique"), "cost"),
+    )
+}
 TABLES = {
     "losses": hearing.losses,
     "optima": hearing.optima,
     "slopes": hearing.slopes,
     "schedules": hearing.schedules,
+    "spared": hearing.spared,
 }
 
 
@@ -43,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         groups.append(hearing.curves(model, slot, rows, held, params.listen.resamples))
     for name, table in TABLES.items():
         rows = [row for group in groups for row in table(group, confidence)]
-        results.write_csv(folder / "heard" / f"{name}.csv", rows)
+        results.write_csv(folder / "heard" / f"{name}.csv", rows, COLUMNS.get(name, ()))
     options = {"resamples": params.listen.resamples, "confidence": confidence}
     rows, timed = word_times(folder / "word_times", options)
     results.write_csv(folder / "heard" / "times.csv", rows, TIMES)
@@ -64,7 +73,8 @@ def word_times(folder: Path, options: dict) -> tuple[list[dict], whisper.Compare
         if model == whisper.MODEL:
             soft, plain = (found["test", "published", scale, 1.0] for scale in (0.5, 1.0))
             n = int(np.isfinite(plain.of("both")).sum())
-            timed = whisper.Compared(times.compared(soft, plain, **options), n)
+            drawn = options | {"resamples": RESAMPLES}
+            timed = whisper.Compared(times.compared(soft, plain, **drawn), n)
     return rows, timed
 
 

@@ -116,6 +116,10 @@ READ = {  # what is read off a curve: log2 of a temperature
     "best": best,
     "softest": lambda t, losses: tolerated(t, losses, softer=True),
     "sharpest": lambda t, losses: tolerated(t, losses, softer=False),
+    # not planned: by other forms, and by a whole nat
+    "best_cubic": lambda t, losses: best(t, losses, degree=3),
+    "best_middle": lambda t, losses: best(t, losses, around=(0.84, 1.19)),
+    "softest_nat": lambda t, losses: tolerated(t, losses, softer=True, rise=1.0),
 }
 
 
@@ -188,4 +192,29 @@ def schedules(found: Sequence[Curve], confidence: float) -> list[dict]:
             value = scheduled(name, curve.keys, curve.length)
             row = curve.about | {"schedule": name, "temperature": value}
             rows.append(row | estimate(curve.over(value), confidence, "change"))
+    return rows
+
+
+def spared(found: Sequence[Curve], confidence: float) -> list[dict]:
+    """What each technique costs at every temperature, against the untouched model on the same
+    recordings; `none` is the model heated alone."""
+    rows = []
+    for curve in found:
+        if curve.technique == "none":
+            continue
+        plain = next(
+            c for c in whole(found)
+            if (c.condition, c.length, c.silence) == (curve.condition, curve.length, curve.silence)
+        )  # fmt: skip
+        n = len(curve.losses)
+        weights = weights_of(curve.prompts, curve.resamples, round(1000 * curve.length))
+        one = plain.losses[:n, plain.temperatures.index(1.0)]
+        for i, value in enumerate(curve.temperatures):
+            heated = plain.losses[:n, plain.temperatures.index(value)]
+            about = {"model": curve.model, "temperature": value, "recordings": n}
+            for technique, ours in ((curve.technique, curve.losses[:, i]), ("none", heated)):
+                row = about | {"technique": technique}
+                row |= estimate(weights @ (ours - one), confidence, "cost")
+                if row not in rows:
+                    rows.append(row)
     return rows

@@ -36,22 +36,34 @@ def weights_of(recordings: Sequence[Sequence[str]], resamples: int, seed: int = 
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def best(temperatures: Sequence[float], losses: np.ndarray) -> np.ndarray:
+def best(
+    temperatures: Sequence[float],
+    losses: np.ndarray,
+    *,
+    degree: int = 2,
+    around: tuple[float, float] = AROUND,
+) -> np.ndarray:
     """log2 of the best temperature of curves (..., temperatures): the parabola's vertex.
 
     No farther than the temperatures it goes through; where it has no minimum, the end that is
-    lower.
+    lower. With a higher `degree`, the lowest point of that polynomial.
 
     >>> t = [0.71, 0.84, 1.0, 1.19, 1.41]
     >>> float(best(t, (np.log2(t) - 0.1) ** 2).round(3))
     0.1
     """
     t = np.asarray(temperatures)
-    inside = (t >= AROUND[0]) & (t <= AROUND[1])
-    if inside.sum() < 3:
-        raise ValueError(f"temperatures: expected three from {AROUND[0]} to {AROUND[1]}, given {t}")
+    inside = (t >= around[0]) & (t <= around[1])
+    if inside.sum() <= degree:
+        raise ValueError(
+            f"temperatures: expected {degree + 1} from {around[0]} to {around[1]}, given {t}"
+        )
     x, y = np.log2(t[inside]), losses[..., inside]
-    fit = np.polynomial.polynomial.polyfit(x, y.reshape(-1, len(x)).T, 2)  # (3, curves)
+    fit = np.polynomial.polynomial.polyfit(x, y.reshape(-1, len(x)).T, degree)
+    if degree > 2:
+        places = np.linspace(x[0], x[-1], 1001)
+        drawn = np.polynomial.polynomial.polyval(places, fit)  # (curves, places)
+        return places[drawn.argmin(axis=-1)].reshape(y.shape[:-1])
     _, slope, bend = fit.reshape(3, *y.shape[:-1])
     ends = np.where(y[..., 0] <= y[..., -1], x[0], x[-1])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -59,8 +71,10 @@ def best(temperatures: Sequence[float], losses: np.ndarray) -> np.ndarray:
     return np.clip(vertex, x[0], x[-1])
 
 
-def tolerated(temperatures: Sequence[float], losses: np.ndarray, *, softer: bool) -> np.ndarray:
-    """log2 of the T, above or below 1, at which curves have risen by RISE above their loss at 1.
+def tolerated(
+    temperatures: Sequence[float], losses: np.ndarray, *, softer: bool, rise: float = RISE
+) -> np.ndarray:
+    """log2 of the T, above or below 1, at which curves have risen by `rise` above their loss at 1.
 
     By lines between temperatures; the last temperature where it does not rise so far.
 
@@ -71,12 +85,12 @@ def tolerated(temperatures: Sequence[float], losses: np.ndarray, *, softer: bool
     t = np.asarray(temperatures)
     one = int(np.flatnonzero(t == 1)[0])
     order = np.arange(one, len(t)) if softer else np.arange(one, -1, -1)
-    x, y = np.log2(t[order]), losses[..., order] - losses[..., one : one + 1] - RISE
+    x, y = np.log2(t[order]), losses[..., order] - losses[..., one : one + 1] - rise
     found = np.full(losses.shape[:-1], x[-1])
     for i in range(len(x) - 1, 0, -1):
         crosses = (y[..., i - 1] < 0) & (y[..., i] >= 0)
-        rise = np.where(crosses, y[..., i] - y[..., i - 1], 1.0)
-        found = np.where(crosses, x[i - 1] - y[..., i - 1] / rise * (x[i] - x[i - 1]), found)
+        climb = np.where(crosses, y[..., i] - y[..., i - 1], 1.0)
+        found = np.where(crosses, x[i - 1] - y[..., i - 1] / climb * (x[i] - x[i - 1]), found)
     return found
 
 
