@@ -212,6 +212,7 @@ def hearing_spared(spared: pd.DataFrame, model: str = "tiny.en") -> Figure:
         axis.minorticks_off()
     panels[0].set_yscale("symlog", linthresh=0.1)
     panels[0].set_yticks([0, 0.05, 0.1, 0.5, 1, 5], ["0", "0.05", "0.1", "0.5", "1", "5"])
+    panels[0].set_ylim(bottom=-0.015)
     panels[0].set_ylabel("costs more than untouched\n(nats a token)")
     if panels[0].get_legend_handles_labels()[0]:
         panels[0].legend()
