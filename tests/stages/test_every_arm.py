@@ -100,7 +100,7 @@ def test_an_encoder_that_cannot_be_heated_is_told_where_that_is_asked(rows):
     params = load()
     params.measure.clear()
     params.measure["sweep"] = {}
-    params.runs.measure["sweep"] = ["moa-encoder"]
+    params.runs.seek.arms[:] = params.runs.measure["sweep"] = ["moa-encoder"]
     table = measured.table(params, results.RESULTS / "tiny")
     (note,) = (row for row in table if row["note"])
     assert (note["arm"], note["condition"]) == ("moa-encoder", "encoder")
