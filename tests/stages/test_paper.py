@@ -242,6 +242,18 @@ def test_smoke_results_are_marked_as_such(desk):
     assert smoke != compiled()
 
 
+@pytest.mark.parametrize("verdict", ["supported", "refuted", "equivalent", "undecided", "not run"])
+def test_whatever_whisper_says_has_its_words(desk, verdict):
+    path = Path("results/full/heard.json")
+    judged = json.loads(path.read_text())
+    for claim in judged["claims"].values():
+        claim["verdict"] = verdict if claim["verdict"] != "not run" else "not run"
+    for name in ("planted", "exchanged"):
+        judged["checks"][name]["holds"] = verdict == "supported"
+    path.write_text(json.dumps(judged))
+    assert compiled()
+
+
 @pytest.mark.parametrize("path", PROSE, ids=[path.stem for path in PROSE])
 def test_no_number_of_a_result_is_typed(path):
     """Decimals and percentages in prose come from the results;
