@@ -93,7 +93,7 @@ def row(name: str, ours: float, theirs: float, peer: str, unit: str, target: str
         "unit": unit,
         "ratio": float(f"{ratio:.4g}"),
         "target": target,
-        "holds": holds.get(kind, lambda: True)(),
+        "holds": bool(holds.get(kind, lambda: True)()),
     }
 
 
