@@ -25,7 +25,12 @@ STUDIED = (
 )  # fmt: skip
 LOCAL = "echo-encoder-off"  # its encoder has a short span
 TABLES = ("losses", "optima", "slopes", "schedules", "spared", "times")
-HEARD = ("heard.json", "listen/tiny.en-cross.csv", *(f"heard/{name}.csv" for name in TABLES))
+HEARD = (
+    "heard.json",
+    "listen/tiny.en-cross.csv",
+    "word_times/tiny.en.csv",
+    *(f"heard/{name}.csv" for name in TABLES),
+)
 UNITS = r"(?:em|pt|fr|cm|mm|in|deg|%)"
 
 
