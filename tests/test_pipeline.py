@@ -24,6 +24,7 @@ COMMANDS = {"check", "machine", "transcribe"}  # for people, and no part of the 
 LISTINGS = {  # what loads the files of a folder by their names, in which a newcomer may stand
     "measures/__init__.py": "measures",
     "measures/techniques.py": "inference",
+    "stages/trial.py": "trials",
 }
 FACADE = "plots/__init__.py"  # names every drawing function; a notebook draws with a few of them
 

@@ -10,7 +10,7 @@ from focused_attention import sources
 
 ROOMS = (  # in the order in which data flows; each knows itself, those before it, and no other
     "corpora", "speech", "tasks", "attention", "models", "regularisers", "inference", "decoding",
-    "runs", "training", "metrics", "measures", "verdicts", "plots", "stages",
+    "runs", "training", "metrics", "measures", "trials", "verdicts", "plots", "stages",
 )  # fmt: skip
 HALL = {
     "__init__.py",

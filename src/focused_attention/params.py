@@ -41,11 +41,13 @@ class Runs:
     adapt: Started
     measure: dict[str, list[str]]  # arms of `seek` that alone a measure is taken of, by its name
     encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
+    trials: list[str]  # of published checkpoints: tiny.en-writing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch:
-    corpora: dict[str, list[str]]  # languages of each corpus
+    corpora: dict[str, list[str]]  # languages of each corpus that is prepared
+    listened: dict[str, list[str]] = field(default_factory=dict)  # heard by published ones alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +133,7 @@ class Listen:
     lengths: list[float]  # seconds of a recording
     silences: list[float]  # seconds after the shortest one: `keys`
     temperatures: list[float]
-    recordings: dict[str, int]  # of a cell, by slot; `single`: of single layers
+    recordings: dict[str, int]  # of a cell, by slot; `single`: of single layers; at most, by model
     single_lengths: list[float]
     single_temperatures: list[float]
     techniques: list[dict]  # {technique, slot, settings}: what else is done, at the longest
@@ -193,6 +195,7 @@ class Params:
     measure: dict[str, dict]  # settings of every measure, by its name
     listen: Listen
     word_times: WordTimes
+    trials: dict[str, dict]  # settings of every trial, by its name
     collect: Collect
     check: dict[str, float]  # tolerance of every number in a results file
     arms: dict[str, Arm]

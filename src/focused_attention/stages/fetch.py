@@ -76,10 +76,12 @@ def difference(folder: Path, pinned: dict[str, str]) -> str | None:
 
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    wanted = []
-    for corpus, languages in load().fetch.corpora.items():
-        corpora.load(corpus, languages)
-        wanted += [(corpus, language) for language in languages]
+    wanted, settings = [], load().fetch
+    for asked in (settings.corpora, settings.listened):
+        for corpus, languages in asked.items():
+            corpora.load(corpus, languages)
+            wanted += [(corpus, language) for language in languages]
+    wanted = list(dict.fromkeys(wanted))
     for corpus, language in wanted:
         fetch(corpus, language, DOWNLOADS / corpus / language)
     for folder in DOWNLOADS.glob("*/*"):

@@ -6,17 +6,13 @@ run that is ended goes on where it was.
 """
 
 import argparse
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from focused_attention import corpora, results
+from focused_attention import results
 from focused_attention.decoding import published
 from focused_attention.decoding.forced import heated_losses
 from focused_attention.decoding.windows import Listener
@@ -24,17 +20,13 @@ from focused_attention.errors import run
 from focused_attention.inference import applied, attentions
 from focused_attention.models import SpeechModel
 from focused_attention.params import Listen, load
-from focused_attention.paths import DATA, LOGS, RESULTS
+from focused_attention.paths import LOGS, RESULTS
 from focused_attention.runs import device
-from focused_attention.speech.audio import SAMPLE_RATE
-from focused_attention.speech.stream import Recording
-from focused_attention.tasks.joined import Joined, Prompt, deal, prompts, waveform
+from focused_attention.tasks.joined import Prompt, deal
 from focused_attention.training.journal import progress
+from focused_attention.trials import SEED, WINDOW, Journal, features, given, speech
 
-WINDOW = 30.0  # seconds that OpenAI's Whisper hears at once
 AFTER = 1.0  # seconds of silence after speech that is not padded
-CORPUS, LANGUAGE = "asterisk", "en"
-SEED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +61,8 @@ def main(argv: list[str] | None = None) -> None:
     device.prepare(params.threads)
     listener = published.listener(args.model)
     pool = speech(params.listen)
-    cells = list(planned(params.listen, args.slot, len(attentions(listener.model, args.slot))))
+    depth = len(attentions(listener.model, args.slot))
+    cells = list(planned(params.listen, args.model, args.slot, depth))
     label = f"{args.model}-{args.slot}"
     journal = LOGS / params.profile / "listen" / f"{label}.jsonl"
     known = Journal(journal, {"pool": sorted(pool), "model": args.model, "slot": args.slot})
@@ -86,16 +79,13 @@ def main(argv: list[str] | None = None) -> None:
     results.write_csv(folder / f"{label}-recordings.csv", held(pool, cells))
 
 
-def speech(params: Listen) -> dict[str, Prompt]:
-    """The prompts that are joined, by key."""
-    reader = corpora.load(CORPUS, [LANGUAGE])
-    utterances = reader.read(DATA / CORPUS / LANGUAGE, LANGUAGE)
-    return prompts(utterances, words=tuple(params.words), longest=params.longest)
+def planned(params: Listen, model: str, slot: str, depth: int) -> Iterator[Cell]:
+    """Every cell of a slot: conditions and lengths in all layers.
 
-
-def planned(params: Listen, slot: str, depth: int) -> Iterator[Cell]:
-    """Every cell of a slot: conditions and lengths in all layers, then layer by layer."""
-    heats, count = tuple(params.temperatures), params.recordings[slot]
+    Of the first model also layer by layer, and what else is done to cross-attention.
+    """
+    heats = tuple(params.temperatures)
+    count = min(params.recordings[name] for name in (slot, model) if name in params.recordings)
     for condition in params.conditions:
         if condition == "keys":
             shortest = min(params.lengths)
@@ -104,6 +94,8 @@ def planned(params: Listen, slot: str, depth: int) -> Iterator[Cell]:
             continue
         for length in params.lengths:
             yield Cell(condition, length, after(condition, length), None, heats, count)
+    if model != params.models[0]:
+        return
     single, few = tuple(params.single_temperatures), min(count, params.recordings["single"])
     for length in params.single_lengths:
         for layer in range(depth):
@@ -148,7 +140,7 @@ def measured(listener: Listener, slot: str, pool: dict[str, Prompt], cell: Cell)
         others = dealt[1:] + dealt[:1] if cell.condition == "exchanged" else dealt
         for joined, other in zip(dealt, others, strict=True):
             mel = features(pool, joined, cell.silence)
-            prefix, text = given(listener, other)
+            prefix, text = given(listener, other.text)
             tokens += len(text)
             keys += mel.shape[-1] // model.downsampling
             for value, losses in heated_losses(model, mel, prefix, text, **options):
@@ -165,44 +157,6 @@ def changed(model: SpeechModel, technique: str = "", slot: str = "", **settings)
     """The model with a technique of `inference/` applied, if one is named; a context manager."""
     slots = [slot] if slot else []
     return applied(model, technique, *slots, **settings) if technique else nullcontext(model)
-
-
-def features(pool: dict[str, Prompt], joined: Joined, silence: float) -> Tensor:
-    """What Whisper hears of a recording with so much silence after it: (1, n_mels, frames)."""
-    heard = Recording.of(waveform(pool, joined, silence))
-    frames = round((joined.seconds + silence) * SAMPLE_RATE) // 160
-    return heard.window(0, frames)[None]
-
-
-def given(listener: Listener, joined: Joined) -> tuple[list[int], list[int]]:
-    """What stands before the text, and the text with its end, in tokens."""
-    tokenizer = listener.tokenizer
-    language = LANGUAGE if tokenizer.multilingual else None
-    prefix = [*tokenizer.prefix(language), tokenizer.no_timestamps]
-    return prefix, [*tokenizer.encode(f" {joined.text}"), tokenizer.eot]
-
-
-class Journal:
-    """Cells that have been measured, in a file of one line each, under what they belong to."""
-
-    def __init__(self, path: Path, belonging: dict):
-        self.path = path
-        self.name = hashlib.sha256(json.dumps(belonging, sort_keys=True).encode()).hexdigest()[:12]
-        self.cells: dict[str, list[dict]] = {}
-        if path.exists():
-            for line in path.read_text("utf-8").splitlines():
-                kept = json.loads(line)
-                if kept["of"] == self.name:
-                    self.cells[kept["cell"]] = kept["rows"]
-
-    def get(self, cell: Cell) -> list[dict] | None:
-        return self.cells.get(repr(cell))
-
-    def keep(self, cell: Cell, rows: list[dict]) -> list[dict]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"of": self.name, "cell": repr(cell), "rows": rows}) + "\n")
-        return rows
 
 
 if __name__ == "__main__":
