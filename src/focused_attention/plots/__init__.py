@@ -22,6 +22,7 @@ from focused_attention.plots.hearing import (
 )
 from focused_attention.plots.listened import listened
 from focused_attention.plots.measures import measured
+from focused_attention.plots.overview import overview
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
@@ -81,6 +82,7 @@ __all__ = [
     "named",
     "of_profiles",
     "of_runs",
+    "overview",
     "ratios",
     "reach",
     "recall_learning",

@@ -88,11 +88,11 @@ class Example(Trial):
         joined = self.joined
         for key, start, end in zip(joined.prompts, joined.starts, joined.ends, strict=True):
             times = {"start": start / SAMPLE_RATE, "end": end / SAMPLE_RATE}
-            yield line("word", self.pool[key].text) | times
+            yield line("word", self.pool[key].text) | {"key": key} | times
 
 
 def line(kind: str, label: str, *, values: Tensor | None = None) -> dict:
     """A row with all columns, and values to two digits."""
     numbers = "" if values is None else " ".join(f"{value:.2g}" for value in values)
-    empty = dict.fromkeys(("temperature", "layer", "head", "start", "end", "written"), "")
+    empty = dict.fromkeys(("key", "temperature", "layer", "head", "start", "end", "written"), "")
     return {"kind": kind, "label": label, **empty, "values": numbers}
