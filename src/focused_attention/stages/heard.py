@@ -15,7 +15,7 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts import hearing, times, whisper
+from focused_attention.verdicts import hearing, times, tried, whisper
 
 RESAMPLES = 10_000  # of W3's p-value, which is close to its level
 TIMES = (
@@ -56,11 +56,33 @@ def main(argv: list[str] | None = None) -> None:
     options = {"resamples": params.listen.resamples, "confidence": confidence}
     rows, timed = word_times(folder / "word_times", options)
     results.write_csv(folder / "heard" / "times.csv", rows, TIMES)
-    judged = whisper.judge([curve for group in groups for curve in group], timed, confidence)
+    curves = [curve for group in groups for curve in group]
+    answered = trials(folder, curves, options)
+    judged = whisper.judge(curves, timed, confidence, *answered)
     about = {"profile": params.profile, "confidence": confidence}
     results.write_json(folder / "heard.json", about | judged)
     for name, claim in judged["claims"].items():
         logging.info("%s: %s", name, claim["verdict"])
+
+
+def trials(folder: Path, curves: list, options: dict) -> tuple[dict, dict]:
+    """Write the tables of what was tried; what decides questions, by their names, and checks."""
+    found, compared, checks = {}, {}, {}
+    listened = folder / "listen" / f"{whisper.MODEL}-cross.csv"
+    listened = results.read_csv(listened) if listened.exists() else []
+    for file in sorted((folder / "listen").glob("*.csv")):
+        model, _, name = file.stem.rpartition("-")
+        if name in (*hearing.SLOTS, "recordings"):
+            continue
+        of = tried.Tried(name, model, results.read_csv(file))
+        for table, rows in tried.tables(of, curves, **options).items():
+            found.setdefault(table, []).extend(rows)
+        checks |= tried.checks(of, curves, listened, **options)
+        if of.question:
+            compared[of.question] = tried.compared(of, options["resamples"])
+    for name, rows in found.items():
+        results.write_csv(folder / "heard" / f"{name}.csv", rows)
+    return compared, checks
 
 
 def word_times(folder: Path, options: dict) -> tuple[list[dict], whisper.Compared | None]:

@@ -11,6 +11,7 @@ from focused_attention.verdicts.statistics import interval
 
 WINDOW = 30.0  # seconds, to which Whisper was trained
 TRAINED = 1500  # keys of that
+SLOTS = ("cross", "encoder", "decoder")
 
 
 @dataclass(frozen=True, kw_only=True)

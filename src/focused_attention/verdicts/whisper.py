@@ -1,6 +1,6 @@
 """Verdicts on Whisper itself: the second part of paper/plan.md."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Question:
     unit: str
     margin: float
     side: int  # -1: claimed below zero; 1: above
-    compare: Callable[[Sequence[Curve]], tuple[np.ndarray, int]] = field(repr=False)
+    compare: Callable[[Sequence[Curve]], tuple[np.ndarray, int]] = field(repr=False, default=None)
 
 
 def one(found: Sequence[Curve], **about) -> Curve:
@@ -117,58 +117,66 @@ QUESTIONS = {
 }  # fmt: skip
 
 
-NOT_RUN = {
-    "W4": {
-        "question": "Does sharpness change what is written where nobody speaks?",
-        "test": f"30 s of non-speech: share with a word written, {SHARP} less 1",
-        "unit": "points", "margin": 5.0, "side": -1,
-    },
-    "W6": {
-        "question": "Does W1a hold in other languages?",
-        "test": f"base, five languages, padded, longest: loss at {SHARP} less that at 1",
-        "unit": "nats", "margin": 0.01, "side": -1,
-    },
-    "W7": {
-        "question": "Does the module itself help, put into Whisper's encoder and adapted?",
-        "test": "300 steps: loss on other prompts, corrected hybrid less plain attention",
-        "unit": "nats", "margin": 0.01, "side": -1,
-    },
+TRIED = {  # by trials, which make the comparison
+    "W4": Question(
+        question="Does sharpness change what is written where nobody speaks?",
+        test=f"30 s of non-speech: share with a word written, {SHARP} less 1",
+        unit="points", margin=5.0, side=-1,
+    ),
+    "W6": Question(
+        question="Does W1a hold in other languages?",
+        test=f"base, five languages, padded, longest: loss at {SHARP} less that at 1",
+        unit="nats", margin=0.01, side=-1,
+    ),
+    "W7": Question(
+        question="Does the module itself help, put into Whisper's encoder and adapted?",
+        test="adapted alike: loss on other prompts, corrected hybrid less plain attention",
+        unit="nats", margin=0.01, side=-1,
+    ),
 }  # fmt: skip
+ELSEWHERE = ("W6",)  # asked of another model, outside the family
 
 
-def judge(found: Sequence[Curve], timed: Compared | None, confidence: float) -> dict:
-    """{claims, checks} of the questions that these curves, and the times of words, answer.
+def judge(
+    found: Sequence[Curve],
+    timed: Compared | None,
+    confidence: float,
+    tried: Mapping[str, tuple[np.ndarray, int]] | None = None,
+    more_checks: Mapping[str, dict] | None = None,
+) -> dict:
+    """{claims, checks} of the questions that these curves, times of words and trials answer.
 
     The family of p-values is always all that the plan asks of one model; what was not run counts
     with 1. A check that fails stops the claims it guards.
     """
-    checked = checks(found)
+    checked = checks(found) | dict(more_checks or {})
     unsound = {name for check in checked.values() if not check["holds"] for name in check["guards"]}
-    compared, missing = {}, {}
+    compared, missing = dict(tried or {}), {}
     for name, asked in QUESTIONS.items():
         try:
             compared[name] = asked.compare(found)
         except MissingError as error:
             missing[name] = str(error)
-    p = {name: p_value(compared[name][0]) if name in compared else 1.0 for name in QUESTIONS}
-    family = dict.fromkeys(NOT_RUN, 1.0) | {"W3": timed.found.p if timed else 1.0} | p
-    family.pop("W6")  # asked of another model
-    adjusted = holm(family)
+    questions = QUESTIONS | TRIED
+    p = {name: p_value(compared[name][0]) if name in compared else 1.0 for name in questions}
+    family = {"W3": timed.found.p if timed else 1.0} | p
+    adjusted = holm({name: value for name, value in family.items() if name not in ELSEWHERE})
     claims = {"W3": times_claim(timed, adjusted["W3"])}
-    claims |= {name: asked | {"verdict": "not run"} for name, asked in NOT_RUN.items()}
-    for name, asked in QUESTIONS.items():
+    for name, asked in questions.items():
         stated = {"question": asked.question, "test": asked.test, "unit": asked.unit}
         stated |= {"margin": asked.margin, "side": asked.side}
-        if name in missing:
-            claims[name] = stated | {"verdict": "not run", "reason": missing[name]}
+        if name not in compared:
+            claims[name] = stated | {"verdict": "not run"}
+            claims[name] |= {"reason": missing[name]} if name in missing else {}
             continue
         drawn, n = compared[name]
         low, high = interval(drawn[1:], confidence)
-        verdict = decide(float(drawn[0]), low, high, adjusted[name], asked)
+        held = adjusted.get(name, p[name])
+        verdict = decide(float(drawn[0]), low, high, held, asked)
         verdict = "not judged" if name in unsound else verdict
         claims[name] = stated | {
             "verdict": verdict, "effect": float(drawn[0]), "low": low, "high": high,
-            "p": p[name], "p_holm": adjusted[name], "n": n,
+            "p": p[name], "p_holm": held, "n": n,
         }  # fmt: skip
     return {"claims": dict(sorted(claims.items())), "checks": checked}
 
