@@ -39,8 +39,11 @@ def test_differences_are_to_the_first_recordings_of_the_untouched_model():
     fewer = plain[:20].copy()
     fewer[:, 2] += 2  # two words in twenty are left out besides
     rows = [row_of("encoder", 2.0, fewer), row_of("cross", 1.0, plain)]
-    found = table("tiny.en", rows, **OPTIONS)[0]
-    assert (found["slot"], found["recordings"]) == ("encoder", 20)
+    one, found, _ = table("tiny.en", rows, **OPTIONS)
+    for row, heat in ((one, 1.0), (found, 2.0)):
+        about = row["slot"], row["temperature"], row["recordings"]
+        assert about == ("encoder", heat, 20)
+    assert one["wer"] == pytest.approx(100 * plain[:20, 1].sum() / 400)
     for name, change in (("wer", 10), ("deletions", 10), ("substitutions", 0)):
         for end in ("", "_low", "_high"):
             assert found[f"{name}_change{end}"] == pytest.approx(change)

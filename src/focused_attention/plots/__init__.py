@@ -20,6 +20,7 @@ from focused_attention.plots.hearing import (
     hearing_slots,
     hearing_spared,
 )
+from focused_attention.plots.looking import hidden_keys, looking
 from focused_attention.plots.measures import measured
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
@@ -50,6 +51,7 @@ from focused_attention.plots.temperature import (
 )
 from focused_attention.plots.verdicts import checks, verdict
 from focused_attention.plots.word_times import heads_by_error, word_errors
+from focused_attention.plots.writing import writing
 
 __all__ = [
     "MECHANISMS",
@@ -73,6 +75,8 @@ __all__ = [
     "hearing_layers",
     "hearing_slots",
     "hearing_spared",
+    "hidden_keys",
+    "looking",
     "measured",
     "mechanisms",
     "missed",
@@ -104,4 +108,5 @@ __all__ = [
     "time_and_memory",
     "verdict",
     "word_errors",
+    "writing",
 ]

@@ -18,31 +18,32 @@ def table(
     model: str, rows: list[dict[str, str]], *, resamples: int, confidence: float
 ) -> list[dict]:
     """A row for every cell: each kind of error and `wer`, their sum; and by how much it differs
-    from temperature 1 in the same recordings.
+    from temperature 1 in the same recordings. Temperature 1 stands in every slot, in as many
+    recordings as the slot has.
 
     Raises UserError where a length was not written at temperature 1, or in fewer recordings.
     """
     prompts = prompts_of(rows)
     plain = {float(row["length"]): counts(row) for row in rows if is_plain(row)}
-    found = []
+    found: dict[tuple[str, float, float], dict] = {}
     for row in rows:
-        length, n, ours = float(row["length"]), int(row["recordings"]), counts(row)
-        one = {name: of[:n] for name, of in plain.get(length, {}).items()}
+        slot, length, n = row["slot"], float(row["length"]), int(row["recordings"])
+        ours, one = counts(row), {name: of[:n] for name, of in plain.get(length, {}).items()}
         if not one or not np.array_equal(one["words"], ours["words"]):
             raise UserError(
-                f"writing: {length:g} s: {n} recordings of {row['slot']} have no cross-attention "
-                "at temperature 1 to be compared with; run the trial again"
+                f"writing: {length:g} s: {n} recordings of {slot} have no cross-attention at "
+                "temperature 1 to be compared with; run the trial again"
             )
         weights = drawn_of(prompts[length][:n], resamples, length)
-        said = {"model": model, "slot": row["slot"], "length": length}
-        said |= {"temperature": float(row["temperature"]), "recordings": n}
-        said |= {"words": int(ours["words"].sum())}
-        for name in ("wer", *KINDS):
-            rate = per_hundred(weights, ours, name)
-            said |= estimate(rate, confidence, name)
-            said |= estimate(rate - per_hundred(weights, one, name), confidence, f"{name}_change")
-        found.append(said)
-    return found
+        for heat, these in ((1.0, one), (float(row["temperature"]), ours)):
+            about = {"model": model, "slot": slot, "length": length, "temperature": heat}
+            about |= {"recordings": n, "words": int(one["words"].sum())}
+            for name in ("wer", *KINDS):
+                rate, other = (per_hundred(weights, side, name) for side in (these, one))
+                about |= estimate(rate, confidence, name)
+                about |= estimate(rate - other, confidence, f"{name}_change")
+            found[slot, length, heat] = about
+    return list(found.values())
 
 
 def is_plain(row: Mapping[str, str]) -> bool:
