@@ -21,6 +21,7 @@ from focused_attention.plots.hearing import (
     hearing_spared,
 )
 from focused_attention.plots.listened import listened
+from focused_attention.plots.looking import hidden_keys, looking
 from focused_attention.plots.measures import measured
 from focused_attention.plots.overview import overview
 from focused_attention.plots.pilot import curves, error_rates, ratios
@@ -52,6 +53,7 @@ from focused_attention.plots.temperature import (
 )
 from focused_attention.plots.verdicts import checks, verdict
 from focused_attention.plots.word_times import heads_by_error, word_errors
+from focused_attention.plots.writing import writing
 
 __all__ = [
     "MECHANISMS",
@@ -76,6 +78,8 @@ __all__ = [
     "hearing_slots",
     "hearing_spared",
     "listened",
+    "hidden_keys",
+    "looking",
     "measured",
     "mechanisms",
     "missed",
@@ -108,4 +112,5 @@ __all__ = [
     "time_and_memory",
     "verdict",
     "word_errors",
+    "writing",
 ]
