@@ -20,6 +20,7 @@ from focused_attention.plots.hearing import (
     hearing_slots,
     hearing_spared,
 )
+from focused_attention.plots.languages import languages
 from focused_attention.plots.measures import measured
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
@@ -73,6 +74,7 @@ __all__ = [
     "hearing_layers",
     "hearing_slots",
     "hearing_spared",
+    "languages",
     "measured",
     "mechanisms",
     "missed",
