@@ -113,11 +113,14 @@ def test_unknown_corpus_and_language():
         corpora.load("fillets", ["nl", "en"])
 
 
+FEW = {"pocketsphinx": 10}  # recordings of small corpora, which only published checkpoints hear
+
+
 @pytest.mark.parametrize("name", corpora.names())
 def test_every_language_is_pinned(name):
     for language in corpora.load(name).LANGUAGES:
         pinned = corpora.checksums(name, language)
-        assert len(pinned) > 500
+        assert len(pinned) > FEW.get(name, 500)
         assert len({path.lower() for path in pinned}) == len(
             pinned
         )  # for file systems without case
@@ -141,6 +144,7 @@ COUNTS = {  # recordings, of them with text, minutes
     "asterisk/ru": (576, 554, 24.8),
     "fillets/nl": (1529, 1526, 91.2),
     "fillets/cs": (1782, 1714, 100.9),
+    "pocketsphinx/en": (10, 10, 0.57),
 }
 
 

@@ -22,6 +22,7 @@ from focused_attention.plots.hearing import (
 )
 from focused_attention.plots.listened import listened
 from focused_attention.plots.looking import hidden_keys, looking
+from focused_attention.plots.languages import languages
 from focused_attention.plots.measures import measured
 from focused_attention.plots.overview import overview
 from focused_attention.plots.pilot import curves, error_rates, ratios
@@ -80,6 +81,7 @@ __all__ = [
     "listened",
     "hidden_keys",
     "looking",
+    "languages",
     "measured",
     "mechanisms",
     "missed",
