@@ -21,6 +21,7 @@ from focused_attention.plots.hearing import (
     hearing_spared,
 )
 from focused_attention.plots.measures import measured
+from focused_attention.plots.module import module_losses
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
@@ -76,6 +77,7 @@ __all__ = [
     "measured",
     "mechanisms",
     "missed",
+    "module_losses",
     "named",
     "of_profiles",
     "of_runs",
