@@ -174,6 +174,7 @@ class Arm:
     regularisers: dict[str, dict] = field(default_factory=dict)  # settings by name, in their order
     start: str = ""  # the arm from whose trained weights this one goes on; empty: from none
     steps: int = 0  # of an arm with a `start`, in place of its study's
+    checkpoint: str = ""  # a published one, as tiny.en: what `start: openai/tiny.en` is read as
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -246,7 +247,11 @@ def load(path: Path = PARAMS, profile: str | None = None) -> Params:
     runs = params.runs
     listed = chain(runs.train.arms, runs.seek.arms, runs.adapt.arms, *runs.measure.values())
     for name in [*listed, *runs.encoder]:
-        params.arm(name)
+        if params.arm(name).checkpoint:
+            raise UserError(
+                f"{path}: runs: {name} starts from a published checkpoint, which no study does; "
+                "list it in trials.module.arms"
+            )
     return params
 
 

@@ -14,6 +14,8 @@ import yaml
 
 from focused_attention.errors import UserError
 
+PUBLISHED = "openai/"  # stands before a published checkpoint that is an arm's `start`
+
 
 class Loader(yaml.SafeLoader):
     """PyYAML with the booleans of YAML 1.2: `off` is a word, as DVC writes it."""
@@ -94,6 +96,8 @@ def written_out(arms: object, file: str) -> object:
 
     A slot that names its mechanism is taken as it is; one that does not changes the other's
     settings. Raises UserError for an arm that is like none or, in a circle, like itself.
+
+    A `start` that is no arm but a published checkpoint, `openai/tiny.en`, is its `checkpoint`.
     """
     if not isinstance(arms, dict):
         return arms
@@ -119,4 +123,17 @@ def written_out(arms: object, file: str) -> object:
             taken[key] = taken.get(key, {}) | value if settings else value
         return taken
 
-    return {name: whole(name) for name in arms}
+    return {name: published(whole(name)) for name in arms}
+
+
+def published(row: dict) -> dict:
+    """The row of an arm, with the published checkpoint from which it starts under its own key.
+
+    >>> published({"model": "whisper", "heads": 6, "start": "openai/tiny.en"})
+    {'model': 'whisper', 'heads': 6, 'checkpoint': 'tiny.en'}
+    """
+    start = row.get("start")
+    if not (isinstance(start, str) and start.startswith(PUBLISHED)):
+        return row
+    rest = {key: value for key, value in row.items() if key != "start"}
+    return rest | {"checkpoint": start.removeprefix(PUBLISHED)}

@@ -25,6 +25,7 @@ from focused_attention.plots.looking import hidden_keys, looking
 from focused_attention.plots.languages import languages
 from focused_attention.plots.measures import measured
 from focused_attention.plots.overview import overview
+from focused_attention.plots.module import module_losses
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
@@ -85,6 +86,7 @@ __all__ = [
     "measured",
     "mechanisms",
     "missed",
+    "module_losses",
     "named",
     "of_profiles",
     "of_runs",
