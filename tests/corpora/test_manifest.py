@@ -117,7 +117,7 @@ def test_unknown_corpus_and_language():
 def test_every_language_is_pinned(name):
     for language in corpora.load(name).LANGUAGES:
         pinned = corpora.checksums(name, language)
-        assert len(pinned) > 500
+        assert len(pinned) > (4 if name == "music" else 500)
         assert len({path.lower() for path in pinned}) == len(
             pinned
         )  # for file systems without case
@@ -141,6 +141,7 @@ COUNTS = {  # recordings, of them with text, minutes
     "asterisk/ru": (576, 554, 24.8),
     "fillets/nl": (1529, 1526, 91.2),
     "fillets/cs": (1782, 1714, 100.9),
+    "music/zxx": (5, 0, 18.4),
 }
 
 
