@@ -188,7 +188,7 @@ class NonSpeech(Trial):
 def transcripts(model: SpeechModel, audio: Tensor, prefix, rules, *, sot: int) -> list[Written]:
     """Greedy transcripts of audio (N, S, D), as `write` has them.
 
-    It goes on until the last of a batch has ended. So what is long is written in batches of its own.
+    That goes on until the last of a batch has ended; so what is long gets batches of its own.
     """
     told: list[Written] = []
     for some in audio.split(TOGETHER):
