@@ -21,6 +21,7 @@ from focused_attention.plots.hearing import (
     hearing_spared,
 )
 from focused_attention.plots.measures import measured
+from focused_attention.plots.non_speech import non_speech
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
@@ -77,6 +78,7 @@ __all__ = [
     "mechanisms",
     "missed",
     "named",
+    "non_speech",
     "of_profiles",
     "of_runs",
     "ratios",

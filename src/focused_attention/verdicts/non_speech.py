@@ -21,7 +21,7 @@ SILENT, UNSURE = 0.6, -1.0  # OpenAI's rule: `no_speech` above, and a mean log-p
 CLOSE = 0.001  # nats a token that the costs of the same speech may differ between stages
 POOLED = "both"  # each clip without the heads that the half it is not in has chosen
 STATES = ("slot", "temperature", "heads", "chosen", "times")
-SHARES = ("share", "kept", "loops")  # with a word; after the rule of silence; that repeat
+MEANS = ("share", "kept", "loops", "words")  # over clips, of what is in `Heard.outcomes`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +45,11 @@ class Heard:
 
     @property
     def outcomes(self) -> dict[str, np.ndarray]:
-        """0 or 1 for every clip, (n,) each."""
+        """Of every clip, (n,): whether it has a word, also by OpenAI's rule; loops; its words."""
         word = self.words > 0
         silenced = (self.no_speech > SILENT) & (self.scores <= UNSURE)
-        return {"share": word * 1.0, "kept": (word & ~silenced) * 1.0, "loops": self.loops * 1.0}
+        found = {"share": word, "kept": word & ~silenced, "loops": self.loops, "words": self.words}
+        return {name: of.astype(float) for name, of in found.items()}
 
 
 class MissingError(Exception):
@@ -147,8 +148,9 @@ def agrees(rows: Iterable[Mapping], listened: Iterable[Mapping]) -> dict:
 
 
 def table(model: str, rows: Iterable[Mapping], *, resamples: int, confidence: float) -> list[dict]:
-    """A row for every cell and kind of clip, and for all kinds: shares, and against untouched.
+    """A row for every cell and kind of clip, and for all kinds: means, and against untouched.
 
+    `share` of the clips have a word, and `kept` after OpenAI's rule of silence; `loops` repeat. The
     `change` is that of `share`; `stopped` the part of the clips with a word that have none any
     more, empty where a resample has no such clip. `cost` is that of speech, nats a token, for all
     kinds only. Heads that a half chose are judged on the other; with POOLED, on both.
@@ -169,7 +171,7 @@ def table(model: str, rows: Iterable[Mapping], *, resamples: int, confidence: fl
             if of.tobytes() not in weights:
                 weights[of.tobytes()] = draws(cell.kinds[of], cell.sources[of], resamples)
             row = {"model": model} | {name: getattr(cell, name) for name in STATES}
-            row |= {"kind": kind, "n": int(of.sum()), "words": float(cell.words[of].mean())}
+            row |= {"kind": kind, "n": int(of.sum())}
             here, there = ({k: v[of] for k, v in o.items()} for o in (outcomes, plain.outcomes))
             row |= compared(here, there, weights[of.tobytes()], confidence)
             done.append(row | cost(cell, plain, kind, resamples, confidence))
@@ -188,11 +190,10 @@ def pooled(first: Heard, second: Heard) -> tuple[Heard, dict[str, np.ndarray], n
         first,
         heads=f"{first.heads} / {second.heads}",
         chosen=POOLED,
-        words=np.where(own, first.words, second.words),
         losses=(first.losses + second.losses) / 2,
     )
     sides = first.outcomes, second.outcomes
-    outcomes = {name: np.where(own, sides[0][name], sides[1][name]) for name in SHARES}
+    outcomes = {name: np.where(own, sides[0][name], sides[1][name]) for name in MEANS}
     return both, outcomes, np.ones(len(own), bool)
 
 
@@ -202,9 +203,9 @@ def compared(
     weights: np.ndarray,
     confidence: float,
 ) -> dict:
-    """Shares of clips, the change of that with a word, and the part of those that stop."""
+    """Means over clips, the change of the share with a word, and the part of those that stop."""
     row = {}
-    for name in SHARES:
+    for name in MEANS:
         row |= estimate(weights @ here[name], confidence, name)
     row |= estimate(weights @ (here["share"] - plain["share"]), confidence, "change")
     there = weights @ plain["share"]
