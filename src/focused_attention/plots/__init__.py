@@ -26,6 +26,7 @@ from focused_attention.plots.languages import languages
 from focused_attention.plots.measures import measured
 from focused_attention.plots.overview import overview
 from focused_attention.plots.module import module_losses
+from focused_attention.plots.non_speech import non_speech
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
@@ -88,6 +89,7 @@ __all__ = [
     "missed",
     "module_losses",
     "named",
+    "non_speech",
     "of_profiles",
     "of_runs",
     "overview",
