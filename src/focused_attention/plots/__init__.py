@@ -20,13 +20,13 @@ from focused_attention.plots.hearing import (
     hearing_slots,
     hearing_spared,
 )
+from focused_attention.plots.languages import languages
 from focused_attention.plots.listened import listened
 from focused_attention.plots.looking import hidden_keys, looking
-from focused_attention.plots.languages import languages
 from focused_attention.plots.measures import measured
-from focused_attention.plots.overview import overview
 from focused_attention.plots.module import module_losses
 from focused_attention.plots.non_speech import non_speech
+from focused_attention.plots.overview import overview
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
 from focused_attention.plots.replication import (
@@ -80,10 +80,10 @@ __all__ = [
     "hearing_layers",
     "hearing_slots",
     "hearing_spared",
-    "listened",
     "hidden_keys",
-    "looking",
     "languages",
+    "listened",
+    "looking",
     "measured",
     "mechanisms",
     "missed",

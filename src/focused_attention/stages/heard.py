@@ -57,16 +57,16 @@ def main(argv: list[str] | None = None) -> None:
     rows, timed = word_times(folder / "word_times", options)
     results.write_csv(folder / "heard" / "times.csv", rows, TIMES)
     curves = [curve for group in groups for curve in group]
-    answered = trials(folder, curves, options)
+    tables, *answered = trials(folder, curves, options)
     judged = whisper.judge(curves, timed, confidence, *answered)
-    about = {"profile": params.profile, "confidence": confidence}
+    about = {"profile": params.profile, "confidence": confidence, "tables": tables}
     results.write_json(folder / "heard.json", about | judged)
     for name, claim in judged["claims"].items():
         logging.info("%s: %s", name, claim["verdict"])
 
 
-def trials(folder: Path, curves: list, options: dict) -> tuple[dict, dict]:
-    """Write the tables of what was tried; what decides questions, by their names, and checks."""
+def trials(folder: Path, curves: list, options: dict) -> tuple[list, dict, dict]:
+    """Write the tables of what was tried; their names, what decides questions, and checks."""
     found, compared, checks = {}, {}, {}
     listened = folder / "listen" / f"{whisper.MODEL}-cross.csv"
     listened = results.read_csv(listened) if listened.exists() else []
@@ -82,7 +82,7 @@ def trials(folder: Path, curves: list, options: dict) -> tuple[dict, dict]:
             compared[of.question] = tried.compared(of, options["resamples"])
     for name, rows in found.items():
         results.write_csv(folder / "heard" / f"{name}.csv", rows)
-    return compared, checks
+    return sorted(found), compared, checks
 
 
 def word_times(folder: Path, options: dict) -> tuple[list[dict], whisper.Compared | None]:
