@@ -133,7 +133,8 @@ class Listen:
     lengths: list[float]  # seconds of a recording
     silences: list[float]  # seconds after the shortest one: `keys`
     temperatures: list[float]
-    recordings: dict[str, int]  # of a cell, by slot; `single`: of single layers; at most, by model
+    # of a cell, by slot; `single`: of single layers, `single-SLOT`: of a slot's; by model: at most
+    recordings: dict[str, int]
     single_lengths: list[float]
     single_temperatures: list[float]
     techniques: list[dict]  # {technique, slot, settings}: what else is done, at the longest

@@ -96,7 +96,8 @@ def planned(params: Listen, model: str, slot: str, depth: int) -> Iterator[Cell]
             yield Cell(condition, length, after(condition, length), None, heats, count)
     if model != params.models[0]:
         return
-    single, few = tuple(params.single_temperatures), min(count, params.recordings["single"])
+    few = min(count, params.recordings.get(f"single-{slot}", params.recordings["single"]))
+    single = tuple(params.single_temperatures)
     for length in params.single_lengths:
         for layer in range(depth):
             yield Cell("padded", length, after("padded", length), layer, single, few)
