@@ -91,11 +91,17 @@ def test_masked_heads_stop_what_they_make_and_cost_what_they_cost():
     found = table("tiny.en", rows(plain) + worse, resamples=200, confidence=0.95)
     (row,) = (r for r in found if (r["heads"], r["kind"]) == ("1.2", "all"))
     assert row["stopped"] == pytest.approx(15 / 24)
-    assert row["change"] == pytest.approx((-15 + 10) / 34)
+    assert row["share_change"] == pytest.approx((-15 + 10) / 34)
     assert row["cost"] == pytest.approx(0.3)
     assert 0.2 <= row["cost_low"] < 0.3 < row["cost_high"] <= 0.4
     none = next(r for r in found if (r["heads"], r["kind"]) == ("", "all"))
-    assert none["change"] == none["change_high"] == none["cost_low"] == none["stopped_high"] == 0.0
+    assert (
+        none["share_change"]
+        == none["words_change_high"]
+        == none["cost_low"]
+        == none["stopped_high"]
+        == 0.0
+    )
 
 
 def test_chosen_heads_are_judged_where_they_were_not_chosen():
@@ -111,7 +117,7 @@ def test_chosen_heads_are_judged_where_they_were_not_chosen():
     assert by["1"]["n"] == (half == 0).sum()
     assert by["both"]["n"] == 34
     for row in by.values():  # what only the choosing half shows is nowhere
-        assert row["stopped"] == row["stopped_high"] == row["change"] == 0.0
+        assert row["stopped"] == row["stopped_high"] == row["share_change"] == 0.0
     assert by["both"]["cost"] == pytest.approx(1.0)
 
 

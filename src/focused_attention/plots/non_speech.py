@@ -59,7 +59,7 @@ def temperatures(axes: Axes, rows: pd.DataFrame) -> None:
 
 def head_map(axes: Axes, heads: pd.DataFrame) -> None:
     """The change of the share, in points, by layer and head."""
-    change = 100 * heads.pivot(index="layer", columns="head", values="change")
+    change = 100 * heads.pivot(index="layer", columns="head", values="share_change")
     most = max(1.0, np.abs(change.to_numpy()).max())
     axes.imshow(change, aspect="auto", cmap="RdBu_r", norm=TwoSlopeNorm(0, -most, most), alpha=0.85)
     for (layer, head), value in change.stack().items():
@@ -79,16 +79,16 @@ def against_cost(axes: Axes, heads: pd.DataFrame, together: pd.DataFrame) -> Non
     if len(together):
         groups.append(("three together", (BLACK, "*"), together))
     for label, (colour, marker), of in groups:
-        x, y = of["cost"].astype(float), 100 * of["change"]
+        x, y = of["cost"].astype(float), 100 * of["share_change"]
         spread = [x - of["cost_low"].astype(float), of["cost_high"].astype(float) - x]
-        errors = [y - 100 * of["change_low"], 100 * of["change_high"] - y]
+        errors = [y - 100 * of["share_change_low"], 100 * of["share_change_high"] - y]
         axes.errorbar(
             x, y, xerr=spread, yerr=errors, fmt=marker, color=colour, label=label,
             markersize=7 if marker == "*" else 3.5, elinewidth=0.5, alpha=0.9,
         )  # fmt: skip
-    for row in heads.reindex(heads["change"].abs().sort_values().index[-NAMED:]).itertuples():
+    for row in heads.reindex(heads["share_change"].abs().sort_values().index[-NAMED:]).itertuples():
         axes.annotate(
-            row.heads, (float(row.cost), 100 * row.change), xytext=(4, 3), fontsize=7,
+            row.heads, (float(row.cost), 100 * row.share_change), xytext=(4, 3), fontsize=7,
             textcoords="offset points",
         )  # fmt: skip
     axes.set_xscale("symlog", linthresh=0.01)

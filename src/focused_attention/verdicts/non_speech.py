@@ -150,10 +150,10 @@ def agrees(rows: Iterable[Mapping], listened: Iterable[Mapping]) -> dict:
 def table(model: str, rows: Iterable[Mapping], *, resamples: int, confidence: float) -> list[dict]:
     """A row for every cell and kind of clip, and for all kinds: means, and against untouched.
 
-    `share` of the clips have a word, and `kept` after OpenAI's rule of silence; `loops` repeat. The
-    `change` is that of `share`; `stopped` the part of the clips with a word that have none any
-    more, empty where a resample has no such clip. `cost` is that of speech, nats a token, for all
-    kinds only. Heads that a half chose are judged on the other; with POOLED, on both.
+    `share` of the clips have a word, and `kept` after OpenAI's rule of silence; `loops` repeat.
+    `stopped` is the part of the clips with a word that have none any more, empty where a resample
+    has no such clip; `cost` what speech costs more, nats a token, for all kinds only. Heads that a
+    half chose are judged on the other; with POOLED, on both.
     """
     found = read(rows)
     judged = [(cell, cell.outcomes, elsewhere(cell)) for cell in found]
@@ -203,11 +203,11 @@ def compared(
     weights: np.ndarray,
     confidence: float,
 ) -> dict:
-    """Means over clips, the change of the share with a word, and the part of those that stop."""
+    """Means over clips and their changes, and the part of the clips with a word that stop."""
     row = {}
     for name in MEANS:
         row |= estimate(weights @ here[name], confidence, name)
-    row |= estimate(weights @ (here["share"] - plain["share"]), confidence, "change")
+        row |= estimate(weights @ (here[name] - plain[name]), confidence, f"{name}_change")
     there = weights @ plain["share"]
     if (there == 0).any():
         return row | dict.fromkeys(("stopped", "stopped_low", "stopped_high"), "")
