@@ -10,15 +10,16 @@ from focused_attention.plots.style import BLACK, BLUE, ORANGE, PAGE, VERMILLION
 
 KINDS = {  # of errors: colour and hatch
     "substitutions": (BLUE, ""),
-    "deletions": (ORANGE, "////"),
-    "insertions": (VERMILLION, "...."),
+    "deletions": (ORANGE, "//"),
+    "insertions": (VERMILLION, ".."),
 }
 SLOTS = ("cross", "encoder", "decoder")
 
 
 def writing(table: pd.DataFrame, model: str = "tiny.en") -> Figure:
     """Substitutions, deletions and insertions per 100 words at each temperature; a row of panels
-    for every slot, a column for every length. Bars end at the word error rate, with its interval.
+    for every slot, a column for every length. Bars end at the word error rate, which is written
+    above its interval.
     """
     part = table[table["model"] == model]
     slots = [slot for slot in SLOTS if (part["slot"] == slot).any()]
@@ -56,4 +57,10 @@ def bars(axes: Axes, cells: pd.DataFrame) -> None:
         x, cells["wer"], yerr=errors, fmt="none", ecolor=BLACK, elinewidth=0.9, capsize=2,
         label="95 % interval of the sum",
     )  # fmt: skip
+    for place, high, rate in zip(x, cells["wer_high"], cells["wer"], strict=True):
+        axes.annotate(
+            f"{rate:.1f}" if rate < 99.5 else f"{rate:.0f}", (place, high), (0, 2), fontsize=7,
+            textcoords="offset points", ha="center", va="bottom",
+        )  # fmt: skip
+    axes.margins(y=0.12)
     axes.grid(visible=False, axis="x")
