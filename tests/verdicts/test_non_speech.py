@@ -1,8 +1,13 @@
 """W4's verdict: what is planted is found, chance is not, and what clips share is counted once."""
 
+import io
+
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
+from focused_attention import plots
 from focused_attention.verdicts import non_speech
 from focused_attention.verdicts.non_speech import MissingError, agrees, draws, primary, table
 
@@ -149,3 +154,23 @@ def test_the_margin_of_silence_is_openais():
 
     options = Options()
     assert (options.no_speech, options.least_score) == (non_speech.SILENT, non_speech.UNSURE)
+
+
+def test_the_figure_says_what_masking_changes():
+    found = rows([1] * 34)
+    for head, still in (("0.0", 34), ("0.1", 17), ("1.0", 0), ("1.1", 34)):
+        found += rows([1] * still + [0] * (34 - still), heads=head, slot="decoder")
+    for slot, value in (("cross", 0.5), ("decoder", 2.0), ("encoder", 2.0)):
+        found += rows([1] * 17 + [0] * 17, slot=slot, temperature=value)
+    file = io.StringIO()
+    pd.DataFrame(table("t", found, resamples=20, confidence=0.9)).to_csv(file, index=False)
+    file.seek(0)
+    fig = plots.non_speech(pd.read_csv(file), "t")
+    said = {text.get_position(): text.get_text() for text in fig.axes[1].texts}
+    assert said == {
+        (0, 0): "0",
+        (1, 0): "\N{MINUS SIGN}50",
+        (0, 1): "\N{MINUS SIGN}100",
+        (1, 1): "0",
+    }
+    plt.close(fig)

@@ -21,7 +21,9 @@ def non_speech(table: pd.DataFrame, model: str = "tiny.en") -> Figure:
     `table` has the columns of `verdicts.non_speech.table`.
     """
     part = table[(table["model"] == model) & (table["kind"] == "all") & (table["times"] == "yes")]
-    part = part.assign(**{name: part[name].fillna("").astype(str) for name in ("heads", "chosen")})
+    part = part.assign(
+        **{name: part[name].astype(object).fillna("").astype(str) for name in ("heads", "chosen")}
+    )
     single = part[(part["heads"] != "") & (part["chosen"] == "")]
     fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.75), width_ratios=[1.1, 1.15, 1.1])
     temperatures(axes[0], part[part["heads"] == ""])
@@ -54,7 +56,10 @@ def temperatures(axes: Axes, rows: pd.DataFrame) -> None:
     temperature_axis(axes, [0.5, 0.71, 1, 1.41, 2])
     axes.set(ylabel="clips with a word (%)", ylim=(0, 102))
     axes.plot([], [], "--", color=GREY, linewidth=1.0, label="after the rule of silence")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.52), fontsize=7, borderaxespad=0.2)
+    axes.legend(
+        loc="center left", bbox_to_anchor=(0, 0.385), fontsize=6.5, labelspacing=0.15,
+        borderaxespad=0.1,
+    )  # fmt: skip
 
 
 def head_map(axes: Axes, heads: pd.DataFrame) -> None:
