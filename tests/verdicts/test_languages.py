@@ -1,11 +1,16 @@
 """W6: losses, error rates and translations of languages, with truths that were put in."""
 
 import jiwer
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
-from focused_attention.verdicts import languages
+mpl.use("Agg")
+
+from focused_attention import plots
+from focused_attention.verdicts import languages, natural
 from focused_attention.verdicts.translations import bleu, bleu_counts, chrf, chrf_counts
 
 COLUMNS = (
@@ -181,3 +186,35 @@ def test_scores_do_not_depend_on_the_scale_of_weights():
     for counted, score in ((bleu_counts, bleu), (chrf_counts, chrf)):
         counts = counted(said, meant)
         np.testing.assert_allclose(score(counts, weights), score(counts, 7 * weights))
+
+
+def test_the_figure_draws_every_language_with_its_interval():
+    rows = made_up() + made_up({"nl": 0.0, "cs": 0.0}, corpus="fillets", seed=3)
+    heard = pd.DataFrame(languages.table("base", rows, resamples=50, confidence=0.95))
+    with mpl.rc_context():
+        plots.theme()
+        figure = plots.languages(heard)
+        figure.draw_without_rendering()
+    assert figure.get_size_inches()[0] <= plots.PAGE
+    names = [[c.get_label() for c in axes.containers] for axes in figure.axes]
+    assert [len(of) for of in names] == [8, 7, 6]  # the mean of losses alone; no English into it
+    row = heard[(heard["language"] == "ru") & (heard["measure"] == "wer")].set_index("temperature")
+    (bars,) = (c for c in figure.axes[1].containers if c.get_label() == "Russian")
+    for (_, top), expected in zip(
+        (segment for segment in bars.lines[2][0].get_segments()), row["high"], strict=True
+    ):
+        assert top[1] == pytest.approx(expected)
+    mpl.pyplot.close("all")
+
+
+def test_natural_speech_is_counted_by_speaker():
+    counts = {"deletions": "0", "insertions": "0", "seconds": "2.0"}
+    rows = [
+        counts | {"speaker": "a", "words": "10", "substitutions": "1"},
+        counts | {"speaker": "b", "words": "5", "substitutions": "0"},
+        counts | {"speaker": "a", "words": "30", "substitutions": "1", "insertions": "2"},
+    ]
+    told = natural.table("base", rows)
+    assert [(r["speaker"], r["recordings"], r["words"], r["errors"], r["wer"]) for r in told] == [
+        ("a", 2, 40, 4, 10.0), ("b", 1, 5, 0, 0.0),
+    ]  # fmt: skip

@@ -28,7 +28,7 @@ LOOKS = {  # what a language is called, colour, marker
     "ru": ("Russian", VERMILLION, "D"),
     "nl": ("Dutch, acted", SKY, "P"),
     "cs": ("Czech, acted", YELLOW, "X"),
-    "mean": ("mean of the five prompts' languages", BLACK, ""),
+    "mean": ("mean of the first five", BLACK, ""),
 }
 ACTED = "fillets"  # natural speech: dashed
 PANELS = {  # measure: column, title, label
@@ -36,7 +36,7 @@ PANELS = {  # measure: column, title, label
     "wer": ("estimate", "b. text written", "word error rate (%)"),
     "bleu": ("estimate", "c. translated into English", "BLEU"),
 }
-SPREAD = 0.012  # octaves between the intervals of one language and the next
+SPREAD = 0.03  # octaves between the intervals of one language and the next
 
 
 def languages(heard: pd.DataFrame, model: str = "base") -> Figure:
@@ -44,23 +44,32 @@ def languages(heard: pd.DataFrame, model: str = "base") -> Figure:
 
     `heard` has the columns of `verdicts.languages.table`. Bars are its intervals.
     """
-    fig, panels = plt.subplots(1, 3, figsize=(PAGE, 3.0), width_ratios=[1.35, 1, 1])
+    fig, panels = plt.subplots(1, 3, figsize=(PAGE, 3.1), width_ratios=[1.5, 1, 1])
     table = heard[heard["model"] == model]
     for axes, (measure, (column, title, label)) in zip(panels, PANELS.items(), strict=True):
         part = table[table["measure"] == measure]
         for place, (name, look) in enumerate(LOOKS.items()):
             line = part[part["language"] == name].sort_values("temperature")
             if not (line.empty or (name == "mean" and measure != "loss")):
-                with_intervals(axes, line, column, look, 2 ** (SPREAD * (place - len(LOOKS) / 2)))
+                aside = 0.0 if name == "mean" else SPREAD * (place - (len(LOOKS) - 2) / 2)
+                with_intervals(axes, line, column, look, 2**aside)
         temperature_axis(axes, sorted(part["temperature"].unique()))
         axes.set_title(title, loc="left")
         axes.set_ylabel(label)
     panels[0].axhline(0, color=GREY, linewidth=0.6)
-    panels[0].set_yscale("symlog", linthresh=0.1)
-    panels[1].set_ylim(bottom=0)
+    scaled(panels[0], "symlog", [-0.03, 0, 0.03, 0.1, 0.3, 1, 3], linthresh=0.03)
+    panels[0].set_ylim(bottom=-0.03)
+    scaled(panels[1], "log", [1, 3, 10, 30, 100, 300])
     panels[2].set_ylim(bottom=0)
     fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
+
+
+def scaled(axes: Axes, scale: str, ticks: list[float], **options) -> None:
+    """A scale of y with plain numbers."""
+    axes.set_yscale(scale, **options)
+    axes.set_yticks(ticks, [f"{value:g}" for value in ticks])
+    axes.yaxis.set_minor_locator(plt.NullLocator())
 
 
 def with_intervals(
