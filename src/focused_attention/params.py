@@ -130,6 +130,7 @@ class Listen:
     words: list[int]  # fewest and most of a prompt
     longest: float  # seconds of a prompt
     conditions: list[str]  # padded, unpadded, keys
+    others: list[str]  # those of other models than the first
     lengths: list[float]  # seconds of a recording
     silences: list[float]  # seconds after the shortest one: `keys`
     temperatures: list[float]

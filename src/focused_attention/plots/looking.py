@@ -64,7 +64,7 @@ def draw(axes: Axes, cells: pd.DataFrame, slot: str, place: str, name: str) -> N
     drawn = set()
     for (layer, _), head in heads.groupby(["layer", "head"]):
         head = head.sort_values(place)
-        label = None if layer in drawn else f"layer {layer + 1}"
+        label = None if layer in drawn else f"layer {layer}"
         drawn.add(layer)
         axes.plot(
             head[place], scale * head[name], color=LAYERS[layer % len(LAYERS)], linewidth=0.6,

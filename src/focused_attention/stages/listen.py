@@ -82,11 +82,12 @@ def main(argv: list[str] | None = None) -> None:
 def planned(params: Listen, model: str, slot: str, depth: int) -> Iterator[Cell]:
     """Every cell of a slot: conditions and lengths in all layers.
 
-    Of the first model also layer by layer, and what else is done to cross-attention.
+    Of the first model all conditions, then layer by layer, and what else is done to
+    cross-attention.
     """
     heats = tuple(params.temperatures)
     count = min(params.recordings[name] for name in (slot, model) if name in params.recordings)
-    for condition in params.conditions:
+    for condition in params.conditions if model == params.models[0] else params.others:
         if condition == "keys":
             shortest = min(params.lengths)
             for silence in params.silences:
