@@ -37,6 +37,7 @@ KEYS = {  # where a newcomer's line of params.yaml stands, by its folder
     "inference": ("measure", "techniques", "list"),
     "measures": ("measure",),
     "corpora": ("fetch", "corpora"),
+    "trials": ("trials",),
 }
 HEARD = {"bye": 20, "hello": 30, "thanks": 40}  # recordings of greetings: samples of half a period
 STAGES = """
@@ -49,6 +50,27 @@ for arm in {sought}:
     seek.main([arm])
     measure.main([arm])
 collect.main([])
+"""
+TRIAL = """
+import numpy as np, torch
+from types import SimpleNamespace
+from focused_attention import models, trials
+from focused_attention.decoding import published
+from focused_attention.stages import trial
+from focused_attention.tasks.joined import Prompt
+
+torch.manual_seed(0)
+whisper = models.build(
+    "whisper", n_mels=80, n_audio_ctx=1500, n_audio_state=16, n_audio_head=2, n_audio_layer=1,
+    n_vocab=9, n_text_ctx=9, n_text_state=16, n_text_head=2, n_text_layer=1, conv_strides=(1, 2),
+)
+noise = np.random.default_rng(0).standard_normal((4, 16000)).astype(np.float32)
+pool = {str(i): Prompt(key=str(i), text="a", samples=of) for i, of in enumerate(noise)}
+trials.speech = lambda settings: pool
+published.listener = lambda name: SimpleNamespace(
+    model=whisper.eval(), tokenizer=SimpleNamespace(sot=1, no_speech=2)
+)
+trial.main(["tiny.en-%s"])
 """
 TEXTS = b"bye: Bye bye.\nhello: Hello there!\nthanks: Many thanks.\n"
 
@@ -114,7 +136,7 @@ def lines_of(*folders: str) -> dict:
 @pytest.fixture(scope="module")
 def measured(copy, tmp_path_factory) -> tuple[Path, list[str]]:
     """A folder in which everything was trained, measured and collected; and the newcomers' arms."""
-    rest = [folder for folder in EXAMPLES if folder != "corpora"]
+    rest = [folder for folder in EXAMPLES if folder not in ("corpora", "trials")]
     newcomers = lines_of(*rest)
     arms = ["echo", *newcomers["arms"]]
     over = overlay(newcomers, {
@@ -205,6 +227,29 @@ def test_a_newcomers_loss_stands_in_the_log(measured):
 def test_the_mechanism_is_tested_on_arrival(copy):
     output = run(copy, copy, "-m", "pytest", "-k", "cosine", "tests/attention")
     assert output.count(".") > 50  # one a test
+
+
+def test_a_trial_is_run_and_goes_on_where_it_was(copy, tmp_path):
+    (name,) = lines_of("trials")["trials"]
+    params = overlay(yaml.safe_load((ROOT / "params.yaml").read_text()), lines_of("trials"))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    run(copy, tmp_path, "-c", TRIAL % name)
+    found = tmp_path / f"results/pilot/listen/tiny.en-{name}.csv"
+    first = found.read_bytes()
+    settings = lines_of("trials")["trials"][name]
+    assert [float(row["seconds"]) for row in rows(found)] == settings["lengths"]
+    for row in rows(found):
+        chances = [float(value) for value in row["no_speech"].split()]
+        assert len(chances) == settings["recordings"]
+        assert all(0 < chance < 1 for chance in chances)
+    journal = tmp_path / f"logs/pilot/trials/tiny.en-{name}.jsonl"
+    kept = journal.read_text().splitlines()
+    assert len(kept) == len(settings["lengths"])
+    journal.write_text(kept[0] + "\n")
+    found.unlink()
+    run(copy, tmp_path, "-c", TRIAL % name)
+    assert found.read_bytes() == first
+    assert journal.read_text().splitlines() == kept
 
 
 def square(half: int) -> bytes:
