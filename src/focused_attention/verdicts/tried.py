@@ -10,6 +10,7 @@ from focused_attention.verdicts import (
     languages,
     looking,
     module,
+    natural,
     non_speech,
     writing,
 )
@@ -51,6 +52,8 @@ def tables(
             }
         case "hidden_keys":
             return {"hidden_keys": hidden_keys.table(*about, curves, **options)}
+        case "natural":
+            return {"natural": natural.table(*about)}
         case name if name in ALONE:
             return {name: ALONE[name].table(*about, **options)}
     return {}
