@@ -8,6 +8,7 @@ import jiwer
 import numpy as np
 import pytest
 import torch
+from sacrebleu.metrics import BLEU, CHRF
 
 from focused_attention import models
 from focused_attention.corpora.manifest import Utterance, normalise
@@ -19,6 +20,8 @@ from focused_attention.inference import attentions
 from focused_attention.inference.temperature import temperature
 from focused_attention.speech.whisper_tokens import Rules
 from focused_attention.trials import Subject, features, languages, natural, without_times
+from focused_attention.verdicts import languages as verdict
+from focused_attention.verdicts import translations
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz ."
 LANGUAGES = {"en": 33, "fr": 34}
@@ -137,8 +140,6 @@ def test_losses_are_those_of_forced_decoding(subject):
                 assert int(row["tokens"].split()[i]) == len(text)
     held = rows["recordings", 1.0]
     assert held["prompts"] == " ".join(",".join(joined.prompts) for joined in own.dealt)
-    first, second = held["texts"].split(languages.BETWEEN)
-    assert second == " ".join(TEXTS[key][1] for key in own.dealt[1].prompts) != first
 
 
 def test_a_recording_is_encoded_once(subject, monkeypatch):
@@ -183,11 +184,33 @@ def test_what_is_written_is_counted_under_the_temperature(subject, monkeypatch):
             asked.of("calls", row["language"]).dealt[0].text.split()
         )
         assert row["character_errors"].split()[0] == "0" != row["character_errors"].split()[1]
-    first, second = rows[4]["texts"].split(languages.BETWEEN)
-    assert second.startswith("so ")
-    assert first == asked.of("calls", "fr").dealt[0].text
-    assert rows[4]["words"] == rows[4]["losses"] == ""
     assert torch.equal(layer.temperature, untouched)
+
+
+def test_counts_of_translations_make_sacrebleus_scores(subject, monkeypatch):
+    asked = trial(subject, corpora={"calls": ["fr"]}, writing=[1.41])
+    meant = [
+        " ".join(TEXTS[key][1] for key in joined.prompts)
+        for joined in asked.of("calls", "fr").dealt[:2]
+    ]
+    said = [meant[0], f"so {meant[1][:25]} so"]
+    (cell,) = (cell for cell in asked.cells() if cell.kind == "translate")
+
+    def scripted(decoder, audio, prefix, rules, *, sot):
+        tokens = (subject.listener.tokenizer.encode(f"  {text} ") for text in said)
+        return [Written(tokens=tuple(one), score=0, no_speech=0) for one in tokens]
+
+    monkeypatch.setattr(languages, "write", scripted)
+    (row,) = asked.rows(cell)
+    scores = {"bleu": (translations.bleu, BLEU()), "chrf": (translations.chrf, CHRF())}
+    for name, (score, metric) in scores.items():
+        found = score(verdict.counts(row, name), np.eye(2))
+        assert found[0] == pytest.approx(100) != found[1]
+        for ours, text, reference in zip(found, said, meant, strict=True):
+            expected = metric.corpus_score([text], [[reference]]).score
+            assert ours == pytest.approx(expected, abs=1e-6)
+    assert row["words"] == row["losses"] == row["prompts"] == ""
+    assert not any(text in str(value) for value in row.values() for text in said + meant)
 
 
 def test_errors_of_what_is_really_written_are_jiwers(subject):
@@ -246,6 +269,7 @@ def test_natural_speech_is_compared_word_for_word(subject, monkeypatch):
     assert [row["words"] for row in rows] == [3, 2]
     assert [row["substitutions"] for row in rows] == [1, 0]
     assert rows[0]["written"] == "ten of club."
+    assert not any("clubs" in str(value) for value in rows[0].values())  # what was said
     assert rows[0]["seconds"] == 1.0
 
 

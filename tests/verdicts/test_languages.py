@@ -10,12 +10,13 @@ from sacrebleu.metrics import BLEU, CHRF
 mpl.use("Agg")
 
 from focused_attention import plots
+from focused_attention.trials._translated import bleu_counts, chrf_counts
 from focused_attention.verdicts import languages, natural
-from focused_attention.verdicts.translations import bleu, bleu_counts, chrf, chrf_counts
+from focused_attention.verdicts.translations import bleu, chrf
 
 COLUMNS = (
     "tokens", "losses", "words", "substitutions", "deletions", "insertions", "characters",
-    "character_errors", "prompts", "texts",
+    "character_errors", "prompts", "bleu", "chrf",
 )  # fmt: skip
 WORDS = "press the pound key now or hold for an operator who will be there soon".split()  # noqa: SIM905
 SHIFTS = {"en": -0.04, "es": -0.03, "fr": 0.0, "it": 0.02, "ru": -0.05}
@@ -24,8 +25,14 @@ SHIFTS = {"en": -0.04, "es": -0.03, "fr": 0.0, "it": 0.02, "ru": -0.05}
 def row(corpus, language, kind, temperature, recordings, **values):
     about = {"corpus": corpus, "language": language, "kind": kind}
     about |= {"temperature": str(temperature), "recordings": str(recordings)}
-    joined = {name: " ".join(str(v) for v in of) for name, of in values.items() if name != "texts"}
-    return about | dict.fromkeys(COLUMNS, "") | joined | {"texts": values.get("texts", "")}
+    joined = {name: " ".join(str(v) for v in of) for name, of in values.items()}
+    return about | dict.fromkeys(COLUMNS, "") | joined
+
+
+def counted(said, meant):
+    """What the trial counts of translations, as it writes it down."""
+    found = {"bleu": bleu_counts(said, meant), "chrf": chrf_counts(said, meant)}
+    return {name: [",".join(str(n) for n in own) for own in of] for name, of in found.items()}
 
 
 def sentences(rng, count):
@@ -43,9 +50,8 @@ def made_up(shifts=SHIFTS, exchanged=3.0, corpus="asterisk", n=24, few=8, seed=0
     for language, shift in shifts.items():
         prompts = [",".join(f"p{i}" for i in rng.integers(40, size=5)) for _ in range(n)]
         meant = sentences(rng, few) if language != "en" else []
-        texts = languages.BETWEEN.join(meant)
         of = corpus, language
-        rows.append(row(*of, "recordings", 1.0, n, prompts=prompts, texts=texts))
+        rows.append(row(*of, "recordings", 1.0, n, prompts=prompts))
         base = 1 + 0.3 * rng.standard_normal(n)
         for value, more in ((0.71, shift), (1.0, 0.0), (1.41, 0.3)):
             losses = base + more + 0.01 * rng.standard_normal(n) * (value != 1)
@@ -58,8 +64,8 @@ def made_up(shifts=SHIFTS, exchanged=3.0, corpus="asterisk", n=24, few=8, seed=0
             counts |= {"characters": [300] * few, "character_errors": [3 * wrong] * few}
             rows.append(row(*of, "transcribe", value, few, **counts))
         for value, share in ((0.71, 0.3), (1.0, 0.3), (1.41, 0.9)) if meant else ():
-            said = languages.BETWEEN.join(spoil(rng, text, share) for text in meant)
-            rows.append(row(*of, "translate", value, few, texts=said))
+            said = [spoil(rng, text, share) for text in meant]
+            rows.append(row(*of, "translate", value, few, **counted(said, meant)))
     return rows
 
 
@@ -183,8 +189,8 @@ def test_scores_do_not_depend_on_the_scale_of_weights():
     meant = sentences(rng, 4)
     said = [spoil(rng, text, 0.2) for text in meant]
     weights = rng.random((3, 4))
-    for counted, score in ((bleu_counts, bleu), (chrf_counts, chrf)):
-        counts = counted(said, meant)
+    for count, score in ((bleu_counts, bleu), (chrf_counts, chrf)):
+        counts = count(said, meant)
         np.testing.assert_allclose(score(counts, weights), score(counts, 7 * weights))
 
 

@@ -1,11 +1,11 @@
 """What heating cross-attention does beyond English: losses, what is written, what is translated.
 
 Recordings of joined prompts or lines of each language, padded to 30 seconds as OpenAI does. One is
-encoded once, whatever is asked of it. Translations in the results are told from the corpora's own
-English texts, which stand beside them and keep the corpora's licences.
+encoded once, whatever is asked of it. Translations are compared with the corpora's own English
+texts. The results hold no text, only counts: texts stay with the corpora and their licences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -31,12 +31,12 @@ from focused_attention.trials import (
     given,
     without_times,
 )
+from focused_attention.trials._translated import bleu_counts, chrf_counts
 from focused_attention.trials.writing import errors
 
-BETWEEN = " | "  # the texts of one recording and the next, in a cell of the table
 COLUMNS = (
     "tokens", "losses", "words", "substitutions", "deletions", "insertions", "characters",
-    "character_errors", "prompts", "texts",
+    "character_errors", "prompts", "bleu", "chrf",
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ class Heard:
 
 
 class Languages(Trial):
-    """A row for every language and thing asked; numbers and texts in the order of recordings."""
+    """A row for every language and thing asked; numbers in the order of recordings."""
 
     def setup(self) -> None:
         self.listener, self.heard = self.subject.listener, {}
@@ -104,7 +104,7 @@ class Languages(Trial):
         model, value = self.listener.model, cell.temperature
         with nullcontext() if value == 1 else temperature(model, value, "cross"):
             if cell.kind == "recordings":
-                found = self.held(own)
+                found = {"prompts": listed(joined.prompts for joined in own.dealt)}
             elif cell.kind in ("losses", "exchanged"):
                 found = self.losses(own, cell)
             else:
@@ -131,13 +131,6 @@ class Languages(Trial):
             own.encoded.append(self.listener.model.encoder(mel).audio)
         return own.encoded[:count]
 
-    def held(self, own: Heard) -> dict[str, str]:
-        """The prompts of every recording, and the English texts of those that are translated."""
-        few = own.dealt[: self.settings.recordings["writing"]]
-        texts = [] if own.language == LANGUAGE else [reference(own.english, of) for of in few]
-        keys = " ".join(",".join(joined.prompts) for joined in own.dealt)
-        return {"prompts": keys, "texts": BETWEEN.join(texts)}
-
     def losses(self, own: Heard, cell: Cell) -> dict[str, str]:
         """Tokens and loss a token of every text, or of that of the next recording."""
         dealt = own.dealt[: cell.recordings]
@@ -150,18 +143,20 @@ class Languages(Trial):
         return {"tokens": " ".join(counts), "losses": " ".join(found)}
 
     def written(self, own: Heard, cell: Cell) -> dict[str, str]:
-        """What is written greedily: its errors, or the text if it is a translation."""
+        """What is written greedily: its errors, or what scores of a translation are made of."""
         tokenizer, decoder = self.listener.tokenizer, self.listener.model.decoder
         prefix, _ = given(self.listener, "", own.language, cell.kind)
-        audio = torch.cat(self.audio(own, cell.recordings))
+        dealt, audio = own.dealt[: cell.recordings], torch.cat(self.audio(own, cell.recordings))
         rules = without_times(self.listener)
         found = write(decoder, audio, prefix, rules, sot=tokenizer.sot)
         texts = [plain(tokenizer.decode(one.tokens)) for one in found]
         tokens = {"tokens": " ".join(str(len(one.tokens)) for one in found)}
         if cell.kind == "translate":
-            return tokens | {"texts": BETWEEN.join(texts)}
+            meant = [reference(own.english, joined) for joined in dealt]
+            bleu, chrf = bleu_counts(texts, meant), chrf_counts(texts, meant)
+            return tokens | {"bleu": listed(bleu.tolist()), "chrf": listed(chrf.tolist())}
         counts = []
-        for joined, text in zip(own.dealt[: cell.recordings], texts, strict=True):
+        for joined, text in zip(dealt, texts, strict=True):
             said, meant = normalise(text), normalise(joined.text)
             wrong, characters = character_errors(meant, said)
             of_characters = {"characters": characters, "character_errors": wrong}
@@ -205,9 +200,18 @@ def reference(english: dict[str, str], joined: Joined) -> str:
 
 
 def plain(text: str) -> str:
-    """A text as it stands in a cell of the table: one line without the mark between texts.
+    """A text in one line, its words a space apart.
 
-    >>> plain(" Press  one | or hold.")
+    >>> plain(" Press  one or hold.")
     'Press one or hold.'
     """
-    return " ".join(text.replace(BETWEEN.strip(), " ").split())
+    return " ".join(text.split())
+
+
+def listed(recordings: Iterable[Iterable]) -> str:
+    """What each recording has, as it stands in a cell of the table.
+
+    >>> listed([[2, 0], [1, 3]])
+    '2,0 1,3'
+    """
+    return " ".join(",".join(str(one) for one in own) for own in recordings)

@@ -16,12 +16,11 @@ import numpy as np
 from focused_attention.verdicts.hearing import estimate
 from focused_attention.verdicts.lengths import weights_of
 from focused_attention.verdicts.statistics import interval
-from focused_attention.verdicts.translations import bleu, bleu_counts, chrf, chrf_counts
+from focused_attention.verdicts.translations import bleu, chrf
 
 CORPUS = "asterisk"  # whose languages W6 is about
 MEAN = "mean"  # of the corpus' languages, each with the same weight
 SHARP = 0.71
-BETWEEN = " | "  # texts of one recording and the next
 COST = 1.0  # nats a token that another recording's text must cost more, at least
 SURE = 0.99
 WRONG = {  # rates: which columns are errors, and of what
@@ -78,12 +77,10 @@ class Spoken:
     def translations(self) -> dict[str, Draws]:
         """BLEU and chrF of what is translated."""
         weights = self.weights(self.count("translate"))
-        meant = self.cells["recordings", 1.0]["texts"].split(BETWEEN)
         found: dict[str, Draws] = {"bleu": {}, "chrf": {}}
         for value, row in self.of("translate").items():
-            said = row["texts"].split(BETWEEN)
-            found["bleu"][value] = bleu(bleu_counts(said, meant), weights)
-            found["chrf"][value] = chrf(chrf_counts(said, meant), weights)
+            found["bleu"][value] = bleu(counts(row, "bleu"), weights)
+            found["chrf"][value] = chrf(counts(row, "chrf"), weights)
         return found
 
     @cached_property
@@ -102,6 +99,11 @@ KINDS = {"loss": "losses", "exchanged": "exchanged", "bleu": "translate", "chrf"
 
 def numbers(row: Mapping[str, str], column: str) -> np.ndarray:
     return np.array(row[column].split(), dtype=float)
+
+
+def counts(row: Mapping[str, str], column: str) -> np.ndarray:
+    """What each recording was counted to have: (N, counts)."""
+    return np.array([own.split(",") for own in row[column].split()], dtype=float)
 
 
 def read(rows: Sequence[Mapping[str, str]], resamples: int) -> list[Spoken]:

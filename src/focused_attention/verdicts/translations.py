@@ -1,13 +1,10 @@
 """BLEU and chrF of a corpus, in every resample of its segments.
 
-Both are made of counts that add up over segments, so a segment counts as often as it is drawn. The
-counts of BLEU are SacreBLEU's (https://github.com/mjpost/sacrebleu); so are both definitions, on a
-scale of 0 to 100, with its defaults: BLEU of one to four words after its tokenizer 13a, chrF2 of
-one to six characters. Shape alphabet: N segments, R resamples.
+Both are made of counts that add up over segments, so a segment counts as often as it is drawn;
+trials/_translated.py counts. Both definitions are SacreBLEU's (https://github.com/mjpost/sacrebleu)
+with its defaults, on a scale of 0 to 100: BLEU of one to four words, chrF2 of one to six
+characters. Shape alphabet: N segments, R resamples.
 """
-
-from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,20 +13,10 @@ CHARACTERS = 6  # of chrF
 BETA = 2.0  # of chrF: how much more recall weighs than precision
 
 
-def bleu_counts(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """(N, 10): n-grams found and written for one to four words, words written and of reference."""
-    from sacrebleu.metrics import BLEU  # on use: only this needs it
-
-    metric, rows = BLEU(effective_order=True), []
-    for said, meant in zip(hypotheses, references, strict=True):
-        score = metric.sentence_score(said, [meant])
-        rows.append([*score.counts, *score.totals, score.sys_len, score.ref_len])
-    return np.array(rows, dtype=float)
-
-
 def bleu(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """BLEU of every resample, (R,), of counts (N, 10) and weights (R, N) of about 1 each.
 
+    Counts are n-grams found and written for one to four words, words written and of the reference.
     An order of which nothing is found counts half an n-gram, then a quarter (Chen and Cherry 2014).
     """
     sums = weights @ counts
@@ -45,26 +32,11 @@ def bleu(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(empty, 0.0, scores)
 
 
-def chrf_counts(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-    """(N, 18): of one to six characters, n-grams written, of the reference, and found."""
-    rows = []
-    for said, meant in zip(hypotheses, references, strict=True):
-        row: list[int] = []
-        for n in range(1, CHARACTERS + 1):
-            ours, theirs = grams(said, n), grams(meant, n)
-            row += [ours.total() if theirs else 0, theirs.total(), (ours & theirs).total()]
-        rows.append(row)
-    return np.array(rows, dtype=float)
-
-
-def grams(text: str, n: int) -> Counter:
-    """How often each run of n characters stands in a text without its spaces."""
-    letters = "".join(text.split())
-    return Counter(letters[i : i + n] for i in range(len(letters) - n + 1))
-
-
 def chrf(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """chrF2 of every resample, (R,), of counts (N, 18) and weights (R, N)."""
+    """chrF2 of every resample, (R,), of counts (N, 18) and weights (R, N).
+
+    Counts are, of one to six characters, n-grams written, of the reference, and found.
+    """
     sums = (weights @ counts).reshape(len(weights), CHARACTERS, 3)
     written, meant, found = np.moveaxis(sums, -1, 0)  # (R, CHARACTERS) each
     there = (written > 0) & (meant > 0)
