@@ -39,7 +39,7 @@ def test_differences_are_to_the_first_recordings_of_the_untouched_model():
     fewer = plain[:20].copy()
     fewer[:, 2] += 2  # two words in twenty are left out besides
     rows = [row_of("encoder", 2.0, fewer), row_of("cross", 1.0, plain)]
-    one, found, _ = table("tiny.en", rows, **OPTIONS)
+    _, one, found = table("tiny.en", rows, **OPTIONS)
     for row, heat in ((one, 1.0), (found, 2.0)):
         about = row["slot"], row["temperature"], row["recordings"]
         assert about == ("encoder", heat, 20)
@@ -52,7 +52,7 @@ def test_differences_are_to_the_first_recordings_of_the_untouched_model():
 def test_a_planted_effect_is_found_and_a_guesser_gets_none():
     rows = [row_of("cross", 1.0, made_up(60, 0.1)), row_of("cross", 2.0, made_up(60, 0.3, 1)),
             row_of("cross", 0.5, made_up(60, 0.1, 2))]  # fmt: skip
-    _, soft, alike = table("tiny.en", rows, **OPTIONS)
+    alike, _, soft = table("tiny.en", rows, **OPTIONS)
     assert soft["wer_change_low"] > 10
     assert alike["wer_change_low"] < 0 < alike["wer_change_high"]
 

@@ -43,7 +43,7 @@ def table(
                 about |= estimate(rate, confidence, name)
                 about |= estimate(rate - other, confidence, f"{name}_change")
             found[slot, length, heat] = about
-    return list(found.values())
+    return [found[key] for key in sorted(found)]  # by slot, length and temperature
 
 
 def is_plain(row: Mapping[str, str]) -> bool:
