@@ -25,11 +25,12 @@ STUDIED = (
 )  # fmt: skip
 LOCAL = "echo-encoder-off"  # its encoder has a short span
 TABLES = ("losses", "optima", "slopes", "schedules", "spared", "times")
+TRIED = json.loads((ROOT / "results/full/heard.json").read_text("utf-8"))["tables"]
 HEARD = (
     "heard.json",
     "listen/tiny.en-cross.csv",
     "word_times/tiny.en.csv",
-    *(f"heard/{name}.csv" for name in TABLES),
+    *(f"heard/{name}.csv" for name in (*TABLES, *TRIED)),
 )
 UNITS = r"(?:em|pt|fr|cm|mm|in|deg|%)"
 
