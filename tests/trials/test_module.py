@@ -15,7 +15,7 @@ from focused_attention.errors import UserError
 from focused_attention.params import Arm, load
 from focused_attention.tasks.joined import Prompt
 from focused_attention.trials import Subject, _adapting, features, given, module
-from focused_attention.trials._knobs import knobs
+from focused_attention.trials._knobs import knobs, new_weights
 from focused_attention.trials.module import Cell, Module, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ SETTINGS = Settings(
     arms={name: [1] for name in ARMS},
     neutral={"plain": {}, "hybrid": {}, "local": {}, "learned": {"max_span": 10**6}},
     splits={"dev": 0.2, "test": 0.3}, lengths=[1.5, 3.0], recordings={"dev": 2, "test": 3},
-    steps=2, batch=2, rate=1e-3, rates=[1e-3, 1e-2],
+    steps=2, batch=2, rate=1e-3, rates=[1e-3, 1e-2], quick=["hybrid"],
 )  # fmt: skip
 
 
@@ -154,10 +154,33 @@ def test_adapting_learns_a_text_and_leaves_the_source_and_the_embedding(made, wh
     assert found["plain"] == pytest.approx(found["hybrid"], abs=0.3)  # the same batches
 
 
+@pytest.mark.parametrize(("arm", "count", "moving"), [("hybrid", 6, 4), ("learned", 6, 6)])
+def test_what_is_new_may_learn_quicker_and_nothing_else_does(made, whisper, arm, count, moving):
+    trial, new, rest = made(steps=1), {}, {}
+    for state in ("adapted", "quick"):
+        cell = Cell(state, arm, 1, 1e-3)
+        model = trial.taken_over(cell)
+        before = [weight.clone() for weight in new_weights(model, whisper)]
+        assert len(before) == count
+        trial.adapt(model, cell)
+        after = new_weights(model, whisper)
+        new[state] = [(a - b).numpy() for a, b in zip(after, before, strict=True)]
+        for weight in after:
+            weight.zero_()
+        rest[state] = [p.detach().clone() for p in model.parameters()]
+    factor = trial.subject.params.train.learning_rate / 1e-3
+    assert factor > 1.5
+    for slow, quick in zip(new["adapted"], new["quick"], strict=True):
+        assert quick == pytest.approx(factor * slow, rel=1e-3, abs=1e-6)
+    # the biases of the hybrid's predictors: no gradient before its local half has left zero, no decay
+    assert sum(np.abs(slow).max() > 0 for slow in new["adapted"]) == moving
+    assert all(torch.equal(a, b) for a, b in zip(*rest.values(), strict=True))
+
+
 def test_batches_are_those_of_the_seed_for_every_arm(made, monkeypatch):
     trial, seen = made(), []
     monkeypatch.setattr(
-        module, "adapt", lambda model, batches, params: seen.append(list(batches)) or [0.0]
+        module, "adapt", lambda model, batches, params, **more: seen.append(list(batches)) or [0.0]
     )
     for arm, seed in (("plain", 1), ("hybrid", 1), ("plain", 2)):
         trial.adapt(None, Cell("adapted", arm, seed, 1e-3))
@@ -187,6 +210,7 @@ def test_rows_are_alike_in_every_cell_and_measured_again_the_same(made):
     trial = made()
     cells = list(trial.cells())
     states = ["neutral"] * 4 + ["tried"] + ["adapted"] * 5 + ["untrained"] * 5
+    states.append("quick")
     assert [c.state for c in cells] == states
     assert [c.rate for c in cells if c.state == "tried"] == [1e-2]
     rows = {cell: trial.rows(cell) for cell in cells}
@@ -246,8 +270,11 @@ def test_knobs_are_those_that_were_set(made):
         ({"rate": 0.5}, "trials.module.rate: expected one of rates, given 0.5"),
         ({"splits": {"dev": 0.5, "test": 0.5}}, "trials.module.splits: expected dev and test"),
         ({"splits": {"dev": 0.0, "test": 0.3}}, "splits: no prompts are left for dev"),
-        ({"neutral": {"hybird": {}}}, "trials.module.neutral: hybird is not one of arms"),
-        ({"arms": {"plain": []}, "neutral": {}}, "trials.module.arms: expected one at least"),
+        ({"neutral": {"hybird": {}}}, "trials.module.neutral or quick: hybird is not one of arms"),
+        (
+            {"arms": {"plain": []}, "neutral": {}, "quick": []},
+            "trials.module.arms: expected one at least",
+        ),
     ],
 )
 def test_settings_that_do_not_belong_together_are_one_line(made, changes, message):

@@ -41,6 +41,15 @@ def knobs(model: SpeechModel, heard: Iterable[Tensor]) -> dict[str, list[float]]
     return found | {"local": [share for layer in layers for share in local_share(layer)]}
 
 
+def new_weights(model: SpeechModel, source: SpeechModel) -> list[Tensor]:
+    """What a model has beyond the one whose weights it took over: its other parameters, and the
+    local halves of the encoder's joining matrices. Changing them changes the model."""
+    known = dict(source.named_parameters())
+    own = [weight.detach() for name, weight in model.named_parameters() if name not in known]
+    joined = (layer.out for layer in attentions(model, "encoder") if layer.branches == 2)
+    return own + [out.weight.detach().chunk(2, dim=1)[0] for out in joined]
+
+
 def average(seen: Sequence[Sequence[Tensor]], place: int) -> list[float]:
     """The mean over recordings and queries of one field of their spans (B, H, R), by head."""
     return torch.cat([of[place].mean(dim=-1) for of in seen]).mean(dim=0).tolist()

@@ -38,7 +38,7 @@ from focused_attention.trials import (
     without_times,
 )
 from focused_attention.trials._adapting import Batch, adapt, schedule, taught
-from focused_attention.trials._knobs import knobs
+from focused_attention.trials._knobs import knobs, new_weights
 from focused_attention.trials.writing import errors
 
 AFTER = 1.0  # seconds of silence after a recording that is not padded, as in stage listen
@@ -69,13 +69,14 @@ class Settings:
     batch: int  # recordings
     rate: float  # the highest learning rate of the adaptation
     rates: list[float]  # that are tried on dev with the first arm and its first seed
+    quick: list[str]  # arms that are adapted once more, what is new in them at `train`'s rate
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One arm in one state."""
 
-    state: str  # neutral, tried (a learning rate, heard on dev alone), adapted or untrained
+    state: str  # neutral, tried (a learning rate, heard on dev alone), adapted, untrained or quick
     arm: str
     seed: int
     rate: float
@@ -119,6 +120,8 @@ class Module(Trial):
                 yield Cell("adapted", arm, seed, chosen.rate)
         for arm, seeds in chosen.arms.items():
             yield Cell("untrained", arm, seeds[0], 0.0)
+        for arm in chosen.quick:
+            yield Cell("quick", arm, chosen.arms[arm][0], chosen.rate)
 
     def rows(self, cell: Cell) -> list[dict]:
         about = dataclasses.asdict(cell)
@@ -135,7 +138,7 @@ class Module(Trial):
             return [about | row for row in self.heard(model, written=plain, told=plain)]
         ends = self.adapt(model, cell)
         found = [self.asked(model, "dev", "unpadded", short)]
-        if cell.state == "adapted":
+        if cell.state != "tried":
             found += self.heard(model, written=True)
             if plain:
                 found.append(self.asked(model, "test", "exchanged", max(self.settings.lengths)))
@@ -188,8 +191,12 @@ class Module(Trial):
             self.batch(dealt[start : start + chosen.batch])
             for start in range(0, count, chosen.batch)
         )
-        params = schedule(self.subject.params.train, chosen.steps, cell.rate)
-        told = adapt(model, batches, params)
+        base, source = self.subject.params.train, self.listener.model
+        params, more = schedule(base, chosen.steps, cell.rate), {}
+        if cell.state == "quick":
+            more = {"new": lambda: new_weights(model, source)}
+            more["quicker"] = base.learning_rate / cell.rate
+        told = adapt(model, batches, params, **more)
         first, last = (sum(some) / len(some) for some in (told[:ENDS], told[-ENDS:]))
         return {"first_loss": round(first, 4), "last_loss": round(last, 4)}
 
@@ -263,8 +270,8 @@ def check(settings: Settings) -> None:
         wrong = f"rate: expected one of rates, given {settings.rate:g}"
     elif settings.splits.keys() != {"dev", "test"} or sum(settings.splits.values()) >= 1:
         wrong = f"splits: expected dev and test, less than 1 together, given {settings.splits}"
-    elif strange := sorted(settings.neutral.keys() - settings.arms.keys()):
-        wrong = f"neutral: {strange[0]} is not one of arms"
+    elif strange := sorted({*settings.neutral, *settings.quick} - settings.arms.keys()):
+        wrong = f"neutral or quick: {strange[0]} is not one of arms"
     elif min(map(len, settings.arms.values()), default=0) == 0:
         wrong = "arms: expected one at least, each with a seed"
     if wrong:

@@ -5,7 +5,7 @@ are not drawn. Shape alphabet: N recordings, R resamples plus one, in front, tha
 they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -61,26 +61,29 @@ class Heard:
     def shortest(self) -> float:
         return min(self.prompts)
 
-    def numbers(self, key: Key, name: str, seed: str = "all") -> np.ndarray:
-        """A column of numbers of each recording, (N,), the mean over seeds or that of one.
+    def seeds(self, key: Key) -> list[str]:
+        return sorted({row["seed"] for row in self.rows.get(key, ())}, key=int)
+
+    def numbers(self, key: Key, name: str, seeds: Collection[str] = ()) -> np.ndarray:
+        """A column of numbers of each recording, (N,): the mean over those seeds, or over all.
 
         Raises ValueError where it was not run.
         """
-        chosen = [row for row in self.rows.get(key, ()) if seed in ("all", row["seed"])]
+        chosen = [row for row in self.rows.get(key, ()) if not seeds or row["seed"] in seeds]
         found = [np.array(row[name].split(), dtype=float) for row in chosen if row[name]]
         if not found:
             raise ValueError(f"module: not run: {', '.join(map(str, key))}")
         return np.mean(found, axis=0)
 
-    def losses(self, key: Key, seed: str = "all") -> np.ndarray:
+    def losses(self, key: Key, seeds: Collection[str] = ()) -> np.ndarray:
         """Mean loss, (R,)."""
-        return self.weights(key[-1]) @ self.numbers(key, "losses", seed)
+        return self.weights(key[-1]) @ self.numbers(key, "losses", seeds)
 
-    def wer(self, key: Key, seed: str = "all") -> np.ndarray:
+    def wer(self, key: Key, seeds: Collection[str] = ()) -> np.ndarray:
         """Word error rate in percent, (R,)."""
         weights = self.weights(key[-1])
-        wrong = sum(self.numbers(key, kind, seed) for kind in KINDS)
-        return 100 * (weights @ wrong) / (weights @ self.numbers(key, "words", seed))
+        wrong = sum(self.numbers(key, kind, seeds) for kind in KINDS)
+        return 100 * (weights @ wrong) / (weights @ self.numbers(key, "words", seeds))
 
 
 def primary(rows: Sequence[Mapping[str, str]], resamples: int) -> tuple[np.ndarray, int]:
@@ -97,19 +100,19 @@ def table(
     """A row for every arm, state, and condition: losses and word errors, against the untouched
     model and against plain attention in the same state, and what the module's knobs are set to.
 
-    Where an arm has several seeds there is a row of each, and one of all; an arm that cannot take
-    the weights over has a row with the reason.
+    Where an arm has several seeds there is one of all, and one of each; an arm that cannot take the
+    weights over has a row with the reason.
     """
     heard, found = Heard(rows, resamples), []
     for key, of_key in heard.rows.items():
-        seeds = sorted({row["seed"] for row in of_key}, key=int)
-        for seed in ["all", *seeds] if len(seeds) > 1 else ["all"]:
+        seeds = heard.seeds(key)
+        for some in [seeds, *([seed] for seed in seeds if len(seeds) > 1)]:
             about = dict(zip(("state", "arm", "condition", "length"), key, strict=True))
-            about |= {"seeds": len(seeds) if seed == "all" else 1, "seed": seed}
-            chosen = [row for row in of_key if seed in ("all", row["seed"])]
+            about |= {"seed": "all" if some == seeds else some[0], "seeds": len(some)}
+            chosen = [row for row in of_key if row["seed"] in some]
             found.append(
                 {"model": model} | about | {"recordings": len(heard.prompts[key[-1]])}
-                | compared(heard, key, seed, confidence) | settings(chosen) | {"note": ""}
+                | compared(heard, key, some, confidence) | settings(chosen) | {"note": ""}
             )  # fmt: skip
     refused = {row["arm"]: row["note"] for row in rows if row["note"]}
     blank = dict.fromkeys(found[0], "") if found else {}
@@ -118,19 +121,19 @@ def table(
     ]
 
 
-def compared(heard: Heard, key: Key, seed: str, confidence: float) -> dict:
+def compared(heard: Heard, key: Key, seeds: Sequence[str], confidence: float) -> dict:
     """Loss and word errors with intervals, and what they differ by; empty where nothing was
-    written. A single seed is compared with plain attention of the same seed, if there is one."""
+    written. Plain attention is that of the same seeds, trained on the same batches."""
     state, _, condition, length = key
     own = "padded" if condition == "exchanged" else condition
-    untouched, plain = ("untrained", PLAIN, own, length), (state, PLAIN, own, length)
-    alike = seed if seed in {row["seed"] for row in heard.rows.get(plain, ())} else "all"
-    others = {"": None, "_change": (untouched, "all"), "_against_plain": (plain, alike)}
+    untouched = "untrained", PLAIN, own, length
+    plain = ("untrained" if state == "untrained" else "adapted", PLAIN, own, length)
+    others = {"": None, "_change": (untouched,), "_against_plain": (plain, seeds)}
     row = {}
     for name, read in (("loss", heard.losses), ("wer", heard.wer)):
         for label, other in others.items():
             try:
-                drawn = read(key, seed) - (read(*other) if other else 0.0)
+                drawn = read(key, seeds) - (read(*other) if other else 0.0)
             except ValueError:
                 row |= {f"{name}{label}{end}": "" for end in ("", "_low", "_high")}
             else:
