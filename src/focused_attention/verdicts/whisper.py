@@ -124,13 +124,13 @@ TRIED = {  # by trials, which make the comparison
         unit="points", margin=5.0, side=-1,
     ),
     "W6": Question(
-        question="Does W1a hold in other languages?",
+        question="Does sharper cross-attention help in other languages?",
         test=f"base, five languages, padded, longest: loss at {SHARP} less that at 1",
         unit="nats", margin=0.01, side=-1,
     ),
     "W7": Question(
         question="Does the module itself help, put into Whisper's encoder and adapted?",
-        test="adapted alike: loss on other prompts, corrected hybrid less plain attention",
+        test="encoder, longest, padded, briefly adapted: loss, corrected hybrid less plain attention",
         unit="nats", margin=0.01, side=-1,
     ),
 }  # fmt: skip
