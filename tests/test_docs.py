@@ -1,4 +1,5 @@
-"""The page on the attention modules: its examples run, its tables name every argument."""
+"""The page on the attention modules: its examples run, its tables name every argument. README:
+the sections of the paper to which it sends its readers are there."""
 
 import dataclasses
 import doctest
@@ -11,7 +12,8 @@ import torch
 
 from focused_attention import attention
 
-PAGE = Path(__file__).parents[1] / "docs" / "attention.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "attention.md"
 
 
 def test_the_examples_run():
@@ -43,3 +45,14 @@ def test_every_setting_of_the_focus_is_explained(name):
     page = PAGE.read_text("utf-8")
     config, _ = attention.load(name)
     assert not [f.name for f in dataclasses.fields(config) if f"| `{f.name}` |" not in page]
+
+
+def test_readme_names_sections_that_the_paper_has():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    evidence = readme.split("\n## From claim to evidence\n")[1].split("\n## ")[0]
+    sections = [path.read_text("utf-8") for path in (ROOT / "paper" / "sections").glob("*.typ")]
+    headings = re.findall(r"^=+ (.+?)(?: <.+>)?$", "\n".join(sections), re.MULTILINE)
+    named = re.findall(r"“(\w[^”]*)”", evidence)
+    assert len(named) > 20
+    assert {*named} <= {*headings}
+    assert "paper section" not in evidence

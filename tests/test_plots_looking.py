@@ -99,3 +99,10 @@ def test_bars_end_at_the_word_error_rate():
         part = table[(table["slot"] == slot) & (table["length"] == length)]
         tops = [bar.get_y() + bar.get_height() for bar in axes.containers[2]]
         assert tops == pytest.approx(part["wer"].tolist())
+
+
+def test_bars_can_be_compared_with_those_of_every_other_panel():
+    table = written()
+    table.loc[table["slot"] == "cross", ["insertions", "wer", "wer_low", "wer_high"]] *= 10
+    panels = plots.writing(table).axes
+    assert len({axes.get_ylim() for axes in panels}) == 1

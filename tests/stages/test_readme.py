@@ -31,7 +31,9 @@ def test_what_whisper_was_asked_stands_first(house):
     Path("README.md").write_text(TEXT)
     asked = {"question": "Is it so?", "test": "this less that", "unit": "nats"}
     told = {"verdict": "refuted", "effect": 0.01234, "low": -0.001, "high": 0.02, "n": 100}
+    points = {"unit": "points", "effect": 4.5454, "low": -6.927, "high": 16.33}
     claims = {"W1a": asked | told, "W2": asked | {"verdict": "not run"}}
+    claims["W4"] = asked | told | points
     judged = {"confidence": 0.95, "claims": claims}
     write_json(Path("results/pilot/heard.json"), judged)
     readme.main([])
@@ -39,6 +41,7 @@ def test_what_whisper_was_asked_stands_first(house):
     assert text.index("| W1a |") < text.index("| arm | heads |")
     row = "| W1a | Is it so? | this less that | +0.012 [−0.001, 0.020] nats | 100 | **refuted** |"
     assert row in text
+    assert "| +4.5 [−6.9, 16.3] points | 100 | **refuted** |" in text
     assert "| W2 | Is it so? | this less that | – | – | not run |" in text
 
 

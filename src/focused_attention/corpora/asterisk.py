@@ -1,4 +1,4 @@
-"""Asterisk's core prompts: what a telephone exchange says, by one professional speaker a language.
+"""Asterisk's core prompts: what a telephone exchange says, by four professional speakers.
 
 131 minutes in five languages at 16 kHz (G.722): digits, numbers, letters, weekdays and months as
 single recordings, and sentences. Keys are parallel: `vm-goodbye` is the same sentence in every

@@ -58,7 +58,7 @@ def languages(heard: pd.DataFrame, model: str = "base") -> Figure:
         axes.set_ylabel(label)
     panels[0].axhline(0, color=GREY, linewidth=0.6)
     scaled(panels[0], "symlog", [-0.03, 0, 0.03, 0.1, 0.3, 1, 3], linthresh=0.03)
-    panels[0].set_ylim(bottom=-0.03)
+    panels[0].set_ylim(-0.03, 6)
     scaled(panels[1], "log", [1, 3, 10, 30, 100, 300])
     panels[2].set_ylim(bottom=0)
     fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)

@@ -25,7 +25,7 @@ def non_speech(table: pd.DataFrame, model: str = "tiny.en") -> Figure:
         **{name: part[name].astype(object).fillna("").astype(str) for name in ("heads", "chosen")}
     )
     single = part[(part["heads"] != "") & (part["chosen"] == "")]
-    fig, axes = plt.subplots(1, 3, figsize=(PAGE, 2.75), width_ratios=[1.1, 1.15, 1.1])
+    fig, axes = plt.subplots(1, 3, figsize=(PAGE, 3.1), width_ratios=[1.1, 1.15, 1.1])
     temperatures(axes[0], part[part["heads"] == ""])
     heads = single.assign(
         layer=single["heads"].str.split(".").str[0].astype(int),
@@ -36,6 +36,11 @@ def non_speech(table: pd.DataFrame, model: str = "tiny.en") -> Figure:
     titles = ("a. temperature", "b. a head masked (points)", "c. what it costs speech")
     for axis, title in zip(axes, titles, strict=True):
         axis.set_title(title, loc="left")
+    for axis, corner in ((axes[0], "left"), (axes[2], "right")):  # below, where nothing is covered
+        fig.legend(
+            *axis.get_legend_handles_labels(), loc=f"outside lower {corner}", fontsize=7,
+            ncols=2 if corner == "left" else 3, handletextpad=0.4, columnspacing=1.0,
+        )  # fmt: skip
     return fig
 
 
@@ -55,11 +60,7 @@ def temperatures(axes: Axes, rows: pd.DataFrame) -> None:
             )  # fmt: skip
     temperature_axis(axes, [0.5, 0.71, 1, 1.41, 2])
     axes.set(ylabel="clips with a word (%)", ylim=(0, 102))
-    axes.plot([], [], "--", color=GREY, linewidth=1.0, label="after the rule of silence")
-    axes.legend(
-        loc="center left", bbox_to_anchor=(0, 0.385), fontsize=6.5, labelspacing=0.15,
-        borderaxespad=0.1,
-    )  # fmt: skip
+    axes.errorbar([], [], fmt="--", color=GREY, linewidth=1.0, label="after the rule of silence")
 
 
 def head_map(axes: Axes, heads: pd.DataFrame) -> None:
@@ -100,4 +101,3 @@ def against_cost(axes: Axes, heads: pd.DataFrame, together: pd.DataFrame) -> Non
     axes.axhline(0, color=GREY, linewidth=0.6)
     axes.axvline(0, color=GREY, linewidth=0.6)
     axes.set(xlabel="loss more than untouched\n(nats a token)", ylabel="clips with a word (points)")
-    axes.legend(fontsize=6.5, handletextpad=0.2, borderaxespad=0.2)

@@ -18,15 +18,15 @@ SLOTS = ("cross", "encoder", "decoder")
 
 def writing(table: pd.DataFrame, model: str = "tiny.en") -> Figure:
     """Substitutions, deletions and insertions per 100 words at each temperature; a row of panels
-    for every slot, a column for every length. Bars end at the word error rate, which is written
-    above its interval.
+    for every slot, a column for every length, all on one scale. Bars end at the word error rate,
+    which is written above its interval.
     """
     part = table[table["model"] == model]
     slots = [slot for slot in SLOTS if (part["slot"] == slot).any()]
     lengths = sorted(part["length"].unique())
     size = PAGE, 1.6 * len(slots) + 0.7
     fig, panels = plt.subplots(
-        len(slots), len(lengths), figsize=size, sharex=True, sharey="row", squeeze=False
+        len(slots), len(lengths), figsize=size, sharex=True, sharey=True, squeeze=False
     )
     for row, slot in zip(panels, slots, strict=True):
         for axis, length in zip(row, lengths, strict=True):

@@ -42,17 +42,19 @@ def whisper(profile: str, judged: dict) -> str:
         if claim["verdict"] == "not run":
             lines.append(_row([*said, "–", "–", "not run"]))
             continue
-        places = 1 if claim["unit"] == "ms" else 3
+        places = 1 if claim["unit"] in ("ms", "points") else 3
         effect = f"{_signed(claim, places)} {claim['unit']}"
         lines.append(_row([*said, effect, str(claim["n"]), f"**{claim['verdict']}**"]))
     return "\n".join(
         [
             *lines,
             "",
-            "tiny.en as released, cross-attention; losses are per token of the known text, slopes "
-            "octaves of temperature an octave of keys. The source's side is below zero (W2: above; "
-            f"W3: none); brackets are {100 * judged['confidence']:g} % intervals over recordings "
-            f"and the prompts they share, of one speaker. Profile `{profile}`.",
+            "tiny.en as released, cross-attention (W6: base; W7: tiny.en's encoder, adapted); "
+            "losses are per token of the known text, slopes octaves of temperature an octave of "
+            "keys. The source's side is below zero (W2: above; W3: none); brackets are "
+            f"{100 * judged['confidence']:g} % intervals over recordings and the prompts they "
+            "share, of one speaker (W6: of four), for W4 over sources of sound. Profile "
+            f"`{profile}`.",
         ]
     )
 
