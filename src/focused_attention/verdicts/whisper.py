@@ -130,7 +130,7 @@ TRIED = {  # by trials, which make the comparison
     ),
     "W7": Question(
         question="Does the module itself help, put into Whisper's encoder and adapted?",
-        test="encoder, longest, padded, briefly adapted: loss, corrected hybrid less plain attention",
+        test="encoder, longest, briefly adapted alike: loss, corrected hybrid less plain",
         unit="nats", margin=0.01, side=-1,
     ),
 }  # fmt: skip
