@@ -172,7 +172,7 @@ def test_what_is_new_may_learn_quicker_and_nothing_else_does(made, whisper, arm,
     assert factor > 1.5
     for slow, quick in zip(new["adapted"], new["quick"], strict=True):
         assert quick == pytest.approx(factor * slow, rel=1e-3, abs=1e-6)
-    # biases of the hybrid's predictors: no gradient until its local half leaves zero, no decay
+    # not the biases of the hybrid's predictors: its local half begins at zero, without gradient
     assert sum(np.abs(slow).max() > 0 for slow in new["adapted"]) == moving
     assert all(torch.equal(a, b) for a, b in zip(*rest.values(), strict=True))
 
