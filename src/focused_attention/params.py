@@ -46,8 +46,7 @@ class Runs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch:
-    corpora: dict[str, list[str]]  # languages of each corpus that is prepared
-    listened: dict[str, list[str]] = field(default_factory=dict)  # heard by published ones alone
+    corpora: dict[str, list[str]]  # languages of each corpus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +126,7 @@ class Listen:
 
     models: list[str]
     slots: list[str]
+    corpora: dict[str, list[str]]  # languages of corpora that are fetched for them alone
     words: list[int]  # fewest and most of a prompt
     longest: float  # seconds of a prompt
     conditions: list[str]  # padded, unpadded, keys

@@ -14,7 +14,7 @@ from focused_attention.stages import heard, listen
 from focused_attention.tasks.joined import Prompt
 
 SETTINGS = {
-    "models": ["tiny.en"], "slots": ["cross"], "words": [3, 60], "longest": 12.0,
+    "models": ["tiny.en"], "slots": ["cross"], "corpora": {}, "words": [3, 60], "longest": 12.0,
     "conditions": ["padded", "unpadded", "keys"], "others": ["keys"], "lengths": [5.0, 10.0],
     "silences": [0.5, 5.0, 24.5], "temperatures": [0.71, 1.0, 1.41],
     "recordings": {"cross": 3, "encoder": 2, "decoder": 2, "single": 2},

@@ -247,7 +247,7 @@ def test_what_cannot_be_heard_is_said_in_a_line(subject, monkeypatch):
         trial(subject)
     monkeypatch.setattr(languages.corpora, "load", lambda name, of: reader({}))
     asked = trial(subject, corpora={"calls": ["en"]})
-    with pytest.raises(UserError, match=r"no recordings; name calls: \[en\] .*fetch\.listened"):
+    with pytest.raises(UserError, match=r"no recordings; name calls: \[en\] .*listen\.corpora"):
         asked.rows(next(iter(asked.cells())))
 
 

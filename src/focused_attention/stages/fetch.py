@@ -76,8 +76,8 @@ def difference(folder: Path, pinned: dict[str, str]) -> str | None:
 
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
-    wanted, settings = [], load().fetch
-    for asked in (settings.corpora, settings.listened):
+    wanted, params = [], load()
+    for asked in (params.fetch.corpora, params.listen.corpora):
         for corpus, languages in asked.items():
             corpora.load(corpus, languages)
             wanted += [(corpus, language) for language in languages]

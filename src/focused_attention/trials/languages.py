@@ -180,7 +180,7 @@ def spoken(params: Listen, corpus: str, language: str) -> tuple[dict[str, Prompt
     if not pool:
         raise UserError(
             f"{folder}: no recordings; name {corpus}: [{language}] in params.yaml under "
-            "fetch.listened and run stage fetch"
+            "listen.corpora and run stage fetch"
         )
     return pool, english
 

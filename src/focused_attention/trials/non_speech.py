@@ -264,7 +264,7 @@ def pieces() -> dict[str, np.ndarray]:
     folder = DATA / CORPUS / LANGUAGE
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: no such folder; put `{CORPUS}: [{LANGUAGE}]` under fetch.listened in "
+            f"{folder}: no such folder; put `{CORPUS}: [{LANGUAGE}]` under listen.corpora in "
             "params.yaml and run `dvc repro data.dvc`"
         )
     found = corpora.load(CORPUS, [LANGUAGE]).read(folder, LANGUAGE)
