@@ -171,10 +171,12 @@ def hearing_layers(losses: pd.DataFrame, model: str = "tiny.en") -> Figure:
         axis.set_xlabel("layer that is heated alone")
         axis.set_xticks(range(int(of_slot["layer"].astype(int).max()) + 1))
         axis.set_yscale("symlog", linthresh=0.1)
+        axis.set_yticks([-0.03, 0, 0.03, 0.06, 0.1], ["−0.03", "0", "0.03", "0.06", "0.1"])
         axis.axhline(0, color=GREY, linewidth=0.6)
     panels[0][0].set_ylabel("loss less that at 1 (nats a token)")
     if found:
-        panels[0][0].legend(ncols=2, handlelength=1.6)
+        marks = panels[0][0].get_legend_handles_labels()
+        fig.legend(*marks, loc="outside lower center", ncols=6, handlelength=1.6)
     return fig
 
 
