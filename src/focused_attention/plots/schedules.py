@@ -97,7 +97,7 @@ def temperature_arms(
             names[row.arm] = f"{row.slot}: {row.schedule}{scale}{span}" if row.schedule else plain
         position += 0.5
     fig, panels = plt.subplots(
-        1, len(tasks), figsize=(PAGE, 0.9 + 0.22 * max(1.0, position)), sharey=True, squeeze=False
+        1, len(tasks), figsize=(PAGE, 0.9 + 0.17 * max(1.0, position)), sharey=True, squeeze=False
     )
     for axes, task in zip(panels[0], tasks, strict=True):
         part = accuracy[accuracy["task"] == task]

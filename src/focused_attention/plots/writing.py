@@ -24,7 +24,7 @@ def writing(table: pd.DataFrame, model: str = "tiny.en") -> Figure:
     part = table[table["model"] == model]
     slots = [slot for slot in SLOTS if (part["slot"] == slot).any()]
     lengths = sorted(part["length"].unique())
-    size = PAGE, 1.6 * len(slots) + 0.7
+    size = PAGE, 1.25 * len(slots) + 0.7
     fig, panels = plt.subplots(
         len(slots), len(lengths), figsize=size, sharex=True, sharey=True, squeeze=False
     )
