@@ -29,7 +29,7 @@ from focused_attention.decoding.windows import Listener
 from focused_attention.decoding.word_times import align
 from focused_attention.errors import run
 from focused_attention.paths import CHECKPOINT_FILES, DATA, RESULTS
-from focused_attention.results import write_json
+from focused_attention.results import read_json, write_json
 from focused_attention.runs.device import describe
 from focused_attention.speech.audio import SAMPLE_RATE
 from focused_attention.speech.stream import Recording, samples
@@ -364,8 +364,22 @@ def main(argv: list[str] | None = None) -> None:
     if not options.quick:
         hardware = describe(torch.device("cpu"), options.threads)
         counts = [counted(name) for name in options.models]
-        about = {"hardware": hardware, "torch": torch.__version__, "counts": counts}
-        write_json(OUTPUT, about | {"rows": rows})
+        others = kept(hardware, options.models)
+        about = {"hardware": hardware, "torch": torch.__version__}
+        counts, rows = others["counts"] + counts, others["rows"] + rows
+        write_json(OUTPUT, about | {"counts": counts, "rows": rows})
+
+
+def kept(hardware: str, models: list[str]) -> dict:
+    """What the same hardware was measured to do with other models than these."""
+    known = read_json(OUTPUT) if OUTPUT.exists() else {}
+    if (known.get("hardware"), known.get("torch")) != (hardware, torch.__version__):
+        return {"counts": [], "rows": []}
+    own = tuple(f"{name}," for name in models)
+    return {
+        "counts": [of for of in known["counts"] if of["model"] not in models],
+        "rows": [of for of in known["rows"] if not of["name"].startswith(own)],
+    }
 
 
 if __name__ == "__main__":
