@@ -351,9 +351,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="few recordings, one round, no file")
     parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--models", nargs="+", default=["tiny.en", "base"])
+    parser.add_argument("--rounds", type=int, default=5, help="of speed")
+    parser.add_argument("--clips", type=int, default=3, help="of each length, for speed")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    n, beams, rounds, many = (4, 1, 1, 1) if options.quick else (100, 30, 5, 3)
+    n, beams, rounds, many = 100, 30, options.rounds, options.clips
+    if options.quick:
+        n, beams, rounds, many = 4, 1, 1, 1
     rows = []
     for name in options.models:
         parts = partial(parity, name, n, beams), partial(speed, name, rounds, many)
