@@ -250,6 +250,11 @@ def test_a_trial_is_run_and_goes_on_where_it_was(copy, tmp_path):
     run(copy, tmp_path, "-c", TRIAL % name)
     assert found.read_bytes() == first
     assert journal.read_text().splitlines() == kept
+    with (copy / "src/focused_attention/trials/__init__.py").open("a") as file:
+        file.write("# other code, which may measure otherwise\n")
+    run(copy, tmp_path, "-c", TRIAL % name)
+    assert found.read_bytes() == first
+    assert len(journal.read_text().splitlines()) == 2 * len(kept)  # nothing old was taken
 
 
 def square(half: int) -> bytes:

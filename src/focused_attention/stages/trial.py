@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     subject = trials.Subject(name=model, listener=published.listener(model), params=params)
     work = trial(subject, settings)
     cells = list(work.cells())
-    code = sources.digest(sources.PACKAGE / f"trials/{name}.py")
+    code = sources.revision([f"trials/{name}.py"])  # with all that it imports
     journal = trials.Journal(LOGS / params.profile / "trials" / f"{label}.jsonl", {
         "run": label, "settings": dataclasses.asdict(settings), "code": code,
     })  # fmt: skip
