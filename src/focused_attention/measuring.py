@@ -4,31 +4,44 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sweep:
-    """Sizes of the haystacks that are searched, and the temperatures at which they are."""
+class Recall:
+    """Recordings of recall: what they hold, and the temperatures at which they are heard."""
 
     pairs: int
-    words: list[int]
-    digits: int
-    prompts: list[int]
+    digits: int  # lone
+    keys: int  # lone
+    words: list[int]  # to be passed over
+    fillers: list[str]  # what stands in their place
     temperatures: list[float]
     utterances: int  # of every size
     batch_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entropy:
-    pairs: int
-    words: list[int]
+class Spot:
+    digits: int
+    prompts: list[int]  # to be passed over
     temperatures: list[float]
-    encoder_every: int
+    utterances: int
+    batch_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entropy:
+    """Of the recordings of recall, the first."""
+
+    words: list[int]
+    fillers: list[str]
+    temperatures: list[float]
+    encoder_every: int  # one in so many of the encoder's rows is measured
     utterances: int
     batch_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prune:
-    pairs: int
+    """Of the recordings of recall, the first; what is to be passed over are words."""
+
     words: dict[str, list[int]]  # of every slot that is pruned
     temperatures: list[float]
     top_k: list[int]

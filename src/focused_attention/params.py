@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from focused_attention.errors import UserError, run
-from focused_attention.measuring import Entropy, Prune, Sweep
+from focused_attention.measuring import Entropy, Prune, Recall, Spot
 from focused_attention.paths import PARAMS, PROFILES
 from focused_attention.schema import build, overlay, read, write_over, written_out
 
@@ -89,6 +89,7 @@ class Train:
     curriculum: int  # steps
     learning_rate: float
     warmup: int
+    decay: float  # share of the steps after it over which the rate falls to zero
     weight_decay: float
     betas: list[float]
     clip: float
@@ -101,13 +102,25 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Adapt(Train):
+    """How arms that start from another arm's weights go on, and in how large haystacks."""
+
+    words: list[int]  # in place of `haystack.words`
+    prompts: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Haystack:
     """Fewest and most of each in a training utterance, and how reading comes before seeking."""
 
     reading: int  # batches of strings before anything is to be found
     strings: list[int]  # words of a string
+    asked: float  # share of the strings that are asked word by word what follows
     pairs: list[int]  # recall: of a key and a value
+    lone_digits: list[int]  # recall: that follow no key
+    lone_keys: list[int]  # recall: that no digit follows
     words: list[int]  # recall: to be passed over
+    fillers: dict[str, float]  # recall: what stands in their place, and how often
     digits: list[int]  # spot
     prompts: list[int]  # spot: to be passed over
 
@@ -195,6 +208,7 @@ class Params:
     evaluate: Evaluate
     haystack: Haystack
     seek: Train
+    adapt: Adapt
     measure: dict[str, dict]  # settings of every measure, by its name
     listen: Listen
     word_times: WordTimes
@@ -225,8 +239,12 @@ class Params:
         return build(kind, self.measure.get(name), str(PARAMS), f"measure.{name}")
 
     @property
-    def sweep(self) -> Sweep:
-        return self.settings("sweep", Sweep)
+    def recall(self) -> Recall:
+        return self.settings("recall", Recall)
+
+    @property
+    def spot(self) -> Spot:
+        return self.settings("spot", Spot)
 
     @property
     def entropy(self) -> Entropy:

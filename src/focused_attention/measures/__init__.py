@@ -15,13 +15,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar
 
+from focused_attention import measuring
 from focused_attention.inference import attentions, refusal
 from focused_attention.inference.temperature import temperature
-from focused_attention.metrics.counts import Counts, digits
+from focused_attention.metrics.answers import Reply, Spotted
 from focused_attention.models import SpeechModel
 from focused_attention.runs.hearing import Heard, Recordings
 from focused_attention.runs.session import Session
-from focused_attention.tasks.haystack import HaystackComposer
+from focused_attention.tasks.haystack import HaystackComposer, Recall
 from focused_attention.tasks.utterances import Utterance
 
 FOLDER = Path(__file__).parent
@@ -42,6 +43,20 @@ class Subject:
 
 
 Need = Callable[[Subject], str | None]  # why an arm cannot be measured; None if it can
+
+
+def recalled(
+    asked: measuring.Recall, words: int, filler: str = "words", split: str = "test", **batching
+) -> Recordings:
+    """Recordings of recall with so many words to be passed over, or what stands in their place.
+
+    `batching` is how many there are, and in which batches, where that is another measure's.
+    """
+    size = Recall(
+        pairs=asked.pairs, digits=asked.digits, keys=asked.keys, words=words, filler=filler
+    )
+    counts = {"utterances": asked.utterances, "batch_seconds": asked.batch_seconds}
+    return Recordings(size=size, split=split, **counts | batching)
 
 
 def tempered(*slots: str) -> Need:
@@ -145,11 +160,32 @@ class Answers(Measure):
 
     def row(self, asked: Recordings, condition: dict, values: list) -> dict:
         """The answers to all utterances under a condition, `Counts` or numbers."""
-        about = {"task": asked.task, "needles": asked.needles, "hay": asked.hay}
-        about |= {"seconds": self.seconds(asked)} | condition | {"utterances": len(values)}
-        if isinstance(values[0], Counts):
-            return about | digits(values, asked.task)
-        return about | {"mean": fmean(values), "each": " ".join(f"{value:.6g}" for value in values)}
+        about = asked.about | {"seconds": self.seconds(asked)} | condition
+        return about | {"utterances": len(values)} | columns(values)
+
+
+def columns(values: Sequence) -> dict[str, str | float]:
+    """What all utterances answered, as columns: a character each or, of numbers, with spaces.
+
+    Of `recall` whether the answer is `right`, and `bound`, whether it would be if nothing but the
+    digits that were heard could be said; and the two digits.
+    """
+    match values[0]:
+        case Reply():
+            return {
+                "right": "".join(str(int(r.written == r.value)) for r in values),
+                "bound": "".join(str(int(r.forced == r.value)) for r in values),
+                "written": "".join(r.written for r in values),
+                "forced": "".join(r.forced for r in values),
+                "nats": fmean(r.nats for r in values),
+            }
+        case Spotted():
+            return {
+                "right": "".join(str(r.hits.count("1")) for r in values),
+                "extra": "".join(str(r.extra) for r in values),
+                "hits": " ".join(r.hits for r in values),
+            }
+    return {"mean": fmean(values), "each": " ".join(f"{value:.6g}" for value in values)}
 
 
 def names() -> dict[str, Path]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from focused_attention import measuring
 from focused_attention.inference.temperature import temperature
-from focused_attention.measures import Measure, Shown, tempered, weighted
+from focused_attention.measures import Measure, Shown, recalled, tempered, weighted
 from focused_attention.metrics import learned
 from focused_attention.metrics.alignment import Alignment
 from focused_attention.metrics.by_head import Sharpness
@@ -26,7 +26,7 @@ HEATED = ("encoder", "cross")  # together
 class Entropy(Measure):
     requires = (weighted(*HEATED),)
     shown = Shown(
-        by=("hay", "temperature", "slot"),
+        by=("filler", "hay", "temperature", "slot"),
         value="mean",
         figure={"temperature": (1.0,), "metric": ("normalised_entropy", "segment_mass")},
     )
@@ -42,11 +42,10 @@ class Entropy(Measure):
 
     def recordings(self) -> Iterable[Recordings]:
         of = self.settings
-        for hay in of.words:
-            yield Recordings(
-                task="recall", needles=of.pairs, hay=hay, utterances=of.utterances,
-                batch_seconds=of.batch_seconds,
-            )  # fmt: skip
+        counts = {"utterances": of.utterances, "batch_seconds": of.batch_seconds}
+        for words in of.words:
+            for filler in of.fillers:
+                yield recalled(self.subject.work.params.recall, words, filler, **counts)
 
     def hear(self, asked: Recordings, heard: Heard) -> None:
         model, batch = heard.model, heard.batch
@@ -77,7 +76,8 @@ class Entropy(Measure):
 
     def rows(self) -> list[dict]:
         return [
-            {"needles": asked.needles, "hay": asked.hay, "seconds": self.seconds(asked)}
+            asked.about
+            | {"seconds": self.seconds(asked)}
             | {"temperature": value, "slot": slot.removesuffix(" alignment"), "layer": layer}
             | row
             for asked in self.recordings()

@@ -10,29 +10,29 @@ from dataclasses import dataclass
 
 from focused_attention.errors import UserError
 from focused_attention.inference import applied, refusal
-from focused_attention.measures import Answers, Shown
-from focused_attention.metrics.answers import ANSWERS
-from focused_attention.metrics.counts import Counts
+from focused_attention.measures import Answers, Shown, recalled
+from focused_attention.metrics.answers import logits, replies, spotted
 from focused_attention.models import SpeechModel
 from focused_attention.paths import PARAMS
 from focused_attention.runs.hearing import Heard, Recordings
+from focused_attention.tasks.batches import Batch
+from focused_attention.tasks.haystack import Spot
 
 NONE = {"technique": "none"}
+KEPT = ("right", "bound", "extra")  # of what is answered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    pairs: int
     words: list[int]  # to be passed over in recall
-    digits: int
-    prompts: list[int]  # to be passed over in spot
+    prompts: list[int]  # and in spot
     utterances: int  # of every size
     batch_seconds: float
     list: list[dict]  # {technique: name, slots: [...], and its settings}
 
 
 class Techniques(Answers):
-    shown = Shown(by=("technique", "settings", "task", "hay"), digits=("right",))
+    shown = Shown(by=("technique", "settings", "task", "hay"), digits=KEPT)
 
     def setup(self) -> None:
         self.refused: dict[str, str] = {}
@@ -46,14 +46,14 @@ class Techniques(Answers):
                 self.lacking[words(entry)] = why
 
     def recordings(self) -> Iterable[Recordings]:
-        of = self.settings
-        sizes = {"utterances": of.utterances, "batch_seconds": of.batch_seconds}
-        for hay in of.words:
-            yield Recordings(task="recall", needles=of.pairs, hay=hay, **sizes)
-        for hay in of.prompts:
-            yield Recordings(task="spot", needles=of.digits, hay=hay, **sizes)
+        of, params = self.settings, self.subject.work.params
+        counts = {"utterances": of.utterances, "batch_seconds": of.batch_seconds}
+        for words in of.words:
+            yield recalled(params.recall, words, **counts)
+        for prompts in of.prompts:
+            yield Recordings(size=Spot(digits=params.spot.digits, prompts=prompts), **counts)
 
-    def answers(self, asked: Recordings, heard: Heard) -> Iterator[tuple[dict, list[Counts]]]:
+    def answers(self, asked: Recordings, heard: Heard) -> Iterator[tuple[dict, list]]:
         for entry in (NONE, *self.settings.list):
             if words(entry) in self.refused:
                 continue
@@ -64,8 +64,19 @@ class Techniques(Answers):
                     audio, mask, *_ = heard.encoded()
                 else:
                     audio, mask, *_ = model.encoder(batch.features, batch.frames)
-                answers = ANSWERS[asked.task](model, heard.composer, batch, audio, mask)
+                answers = self.answered(asked, model, batch, audio, mask)
             yield said(entry), answers
+
+    def answered(self, asked: Recordings, model: SpeechModel, batch: Batch, audio, mask) -> list:
+        given = model, self.subject.work.composer, batch, audio, mask
+        if asked.size.task == "spot":
+            return spotted(*given)
+        return replies(self.subject.haystacks, batch, logits(*given))
+
+    def row(self, asked: Recordings, condition: dict, values: list) -> dict:
+        found = super().row(asked, condition, values)
+        named = (*asked.about, "seconds", *condition, "utterances")
+        return {name: found[name] for name in named} | {name: found.get(name, "") for name in KEPT}
 
     def rows(self) -> list[dict]:
         rows = super().rows()

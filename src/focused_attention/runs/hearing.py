@@ -17,6 +17,7 @@ from focused_attention.runs import device
 from focused_attention.runs.session import Session
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
+from focused_attention.tasks.haystack import Size, Spot
 from focused_attention.tasks.utterances import Utterance
 
 T = TypeVar("T")
@@ -26,12 +27,20 @@ T = TypeVar("T")
 class Recordings:
     """Test or dev recordings of one size of haystack, and how they are batched."""
 
-    task: str  # recall or spot
-    needles: int
-    hay: int
+    size: Size
     utterances: int
     batch_seconds: float
     split: str = "test"
+
+    @property
+    def about(self) -> dict[str, str | int]:
+        """What they hold, as columns of the results."""
+        size = self.size
+        if isinstance(size, Spot):
+            told = {"needles": size.digits, "hay": size.prompts, "filler": "prompts"}
+        else:
+            told = {"needles": size.pairs, "hay": size.words, "filler": size.filler}
+        return {"task": size.task} | told
 
 
 @dataclass(kw_only=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from focused_attention.runs import session
 from focused_attention.runs.session import Session
-from focused_attention.tasks.haystack import TASKS, HaystackComposer, closed
+from focused_attention.params import Haystack
+from focused_attention.tasks.haystack import HaystackComposer, Size, closed, largest
 from focused_attention.tasks.utterances import Utterance
 
 STARTED = 1  # beside the seed: other utterances than those from which the weights were learnt
@@ -20,26 +21,39 @@ def begin(description: str | None, argv: list[str] | None) -> tuple[Session, Hay
 def plans(work: Session, haystacks: HaystackComposer) -> Iterator[list[Utterance]]:
     """The training batches, without end.
 
-    An arm that starts from trained weights has its own, which do not grow: needles and hay are of
-    all sizes from the first.
+    An arm that starts from trained weights has its own, and does not learn to read again.
     """
     params = work.training
     shared = params.mixture, params.batch_seconds
     if "start" not in work.arm:
         return haystacks.training(*shared, work.seed, params.curriculum)
-    grown = dataclasses.replace(work.params.haystack, reading=0)
-    return HaystackComposer(work.composer, grown).training(*shared, [work.seed, STARTED])
+    further = HaystackComposer(work.composer, bounds(work))
+    return further.training(*shared, [work.seed, STARTED], params.curriculum)
+
+
+def bounds(work: Session) -> Haystack:
+    """What the training utterances hold: of an arm that starts from another, up to what `adapt`
+    says.
+    """
+    params = work.params
+    if "start" not in work.arm:
+        return params.haystack
+    most = {"words": params.adapt.words, "prompts": params.adapt.prompts}
+    return dataclasses.replace(params.haystack, reading=0, **most)
 
 
 def dev(work: Session, haystacks: HaystackComposer) -> dict[str, list[Utterance]]:
-    """The dev utterances of every task that is trained, of the largest training size."""
-    params, bounds = work.training, work.params.haystack
-    most = {
-        "recall": (bounds.pairs[1], bounds.words[1]),
-        "spot": (bounds.digits[1], bounds.prompts[1]),
-    }
+    """The dev utterances of every task that is trained, of the largest training size.
+
+    Of an arm that starts from another also of the size that came first, as `recall short`.
+    """
+    params = work.training
+    recall, spot = largest(bounds(work))
+    sizes: dict[str, Size] = {"recall": recall, "spot": spot}
+    if "start" in work.arm:
+        sizes["recall short"] = largest(work.params.haystack)[0]
     return {
-        task: haystacks.evaluation(task, "dev", *most[task], params.dev_utterances)
-        for task in TASKS
-        if task in params.mixture
+        name: haystacks.evaluation("dev", size, params.dev_utterances)
+        for name, size in sizes.items()
+        if size.task in params.mixture
     }

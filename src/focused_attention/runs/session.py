@@ -48,8 +48,8 @@ class Session:
 
     @property
     def training(self) -> Train:
-        """How the arms of the study are trained."""
-        section = getattr(self.params, self.study)
+        """How the arm is trained: as its study or, from another's weights, as `adapt` says."""
+        section = getattr(self.params, self.stage)
         return dataclasses.replace(section, steps=self.arm.get("steps", section.steps))
 
     @property
@@ -118,7 +118,7 @@ class Session:
         return more | {
             "arm": self.arm,
             "seed": self.seed,
-            "train": values[self.study],
+            "train": values[self.stage],
             "tasks": values["tasks"],
             "features": data,
         }

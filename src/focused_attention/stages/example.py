@@ -21,6 +21,7 @@ from focused_attention.runs import seeking
 from focused_attention.runs.hearing import Heard, hear
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
+from focused_attention.tasks.haystack import largest
 from focused_attention.tasks.utterances import DIGITS, Utterance
 
 HEATS = (1.0, 0.71, 2.0)  # the first chooses the head
@@ -31,8 +32,8 @@ def main(argv: list[str] | None = None) -> None:
     seek = load().runs.seek
     work, haystacks = seeking.begin(__doc__, [seek.arms[0], "--seed", str(seek.seeds[0])])
     params, composer, model = work.params, work.composer, work.trained()
-    pairs, hay = params.sweep.pairs, params.haystack.words[1]
-    (utterance,) = haystacks.evaluation("recall", "test", pairs, hay, 1)
+    size, _ = largest(params.haystack)
+    (utterance,) = haystacks.evaluation("test", size, 1)
     place = len(composer.prefix(utterance)) - 1  # where the answer is written
     batches, written = [], {}
 
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         | {"weights": [round(w, 5) for w in weights[layer][0, head, 0].tolist()]}
         for value, (scores, weights) in sorted(written.items())
     ]
-    found = work.provenance("test", "example") | {"pairs": pairs, "hay": hay}
+    found = work.provenance("test", "example") | {"pairs": size.pairs, "hay": size.words}
     found |= spoken(composer, utterance) | {"layer": layer, "head": head}
     found |= {"seconds_per_position": composer.frame * model.downsampling, "answers": answers}
     results.write_json(RESULTS / params.profile / "example.json", found)

@@ -70,9 +70,7 @@ def listen(subject: Subject, taken: list[Measure]) -> dict[str, int]:
             heard.setdefault(asked, []).append(measure)
     count = Counter()
     for asked, listeners in heard.items():
-        utterances = subject.haystacks.evaluation(
-            asked.task, asked.split, asked.needles, asked.hay, asked.utterances
-        )
+        utterances = subject.haystacks.evaluation(asked.split, asked.size, asked.utterances)
         for measure in listeners:
             measure.begin(asked, utterances)
         asking = [partial(measure.hear, asked) for measure in listeners]

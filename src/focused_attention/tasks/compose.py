@@ -50,7 +50,7 @@ class Composer:
                 f"params.yaml: tasks.language: no recording of {', '.join(sorted(missing))} in "
                 f"the feature store; add asterisk: [{params.language}] to fetch.corpora"
             )
-        seconds = 2 * params.max_seconds + NOISE_SECONDS
+        seconds = 2 * params.max_seconds + NOISE_SECONDS  # longer utterances hear it again
         wave = np.random.default_rng(0).standard_normal(int(seconds * store.meta.sample_rate))
         mel = log_mel(torch.from_numpy(wave).float(), n_mels=store.meta.n_mels, hop=store.meta.hop)
         noise = torch.exp(mel.T * LN10)
@@ -134,7 +134,8 @@ class Composer:
             start += len(recording)
         if utterance.noise is not None:  # the powers of unrelated signals add
             power = torch.exp(mel * LN10)
-            noise = self.noise[utterance.noise_offset : utterance.noise_offset + len(mel)]
+            places = torch.arange(utterance.noise_offset, utterance.noise_offset + len(mel))
+            noise = self.noise[places % len(self.noise)]
             power.add_(noise, alpha=float(power.mean()) / 10 ** (utterance.noise / 10))
             torch.log10(power, out=mel)
         return mel.add_(utterance.gain / 10).clamp_(min=SILENCE)

@@ -1,22 +1,27 @@
 """Needles in haystacks of speech: tasks in which most of what is said must be passed over.
 
-    recall   |may|four| |pound| |june|two| |hello| |march|nine|      asked "june":  "two"
-    spot     |please enter| |seven| |your call is important| |one|   "seven one"
+    recall   |may|four| |pound| |two| |june| |hello| |march|nine| |six|     asked "march":  "nine"
+    spot     |please enter| |seven| |your call is important| |one|          "seven one"
 
-`recall` holds pairs of a key (a weekday or a month) and a value (a digit), with other words between
-the pairs; the prompt ends with a key, and the answer is its value. In training the other keys are
-asked after the answer, each answered in its turn: as many questions as a recording can bear.
-`spot` holds digits among whole prompts; the answer is the digits. What is to be passed over
-is never written: neither by the decoder nor in the transcript for CTC. So few words are ever
-written that each has a token of its own.
+`recall` holds pairs of a key (a weekday or a month) and a value (a digit); the prompt ends with a
+key, and the answer is the digit said right after it. Lone digits and lone keys stand among them, so
+that whoever names any digit that was heard is right once in as many as there are. No digit and no
+key is said twice, and no lone key right before a digit. Around them lie other words; the same
+stretches may be silence, or other prompts. In training the other keys are asked after the answer,
+each answered in its turn: as many questions as a recording can bear.
+
+`spot` holds digits among whole prompts; the answer is the digits. What is to be passed over is
+never written: neither by the decoder nor in the transcript for CTC. So few words are ever written
+that each has a token of its own.
 
 Whoever is to find must be able to read: the first batches are strings of keys and digits that grow
-from one word, to be written whole, or what follows each word asked. In seven trials without them
-(1300 to 2700 steps) no model bound a value to its key.
+from one word, to be written whole or, most of them, asked word by word what follows.
 """
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,23 +33,54 @@ from focused_attention.speech.store import FeatureStore
 from focused_attention.speech.tokens import Tokenizer
 from focused_attention.tasks.batches import POOL, Batch, bucketed, shuffled
 from focused_attention.tasks.compose import Composer, split_of
-from focused_attention.tasks.utterances import DIGITS, Utterance
+from focused_attention.tasks.needles import Needles
+from focused_attention.tasks.passing import FILLERS, Said, filled, order
+from focused_attention.tasks.utterances import Utterance
 
 TASKS = ("recall", "spot")
+EDITION = 2  # of the recordings that are evaluated: those of the first trial are never asked again
 TRIES = 1000  # to draw needles of a split
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
-)  # fmt: skip
-KEYS = frozenset(WEEKDAYS + MONTHS)
-NEEDLES = KEYS | DIGITS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recall:
+    """What an utterance of `recall` holds."""
+
+    pairs: int
+    digits: int = 0  # lone
+    keys: int = 0  # lone
+    words: int = 0  # to be passed over
+    filler: str = "words"  # what stands in their place: one of FILLERS
+    task: ClassVar[str] = "recall"
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """What decides the draw: the filler does not."""
+        return self.pairs, self.digits, self.keys, self.words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spot:
+    """What an utterance of `spot` holds."""
+
+    digits: int
+    prompts: int = 0  # to be passed over
+    task: ClassVar[str] = "spot"
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        return self.digits, self.prompts
+
+
+Size = Recall | Spot
 
 
 def closed(store: FeatureStore) -> FeatureStore:
     """The store with a token for every key and digit; other words are unknown to its tokenizer."""
     languages = store.tokenizer.languages
-    return store.spelled(Tokenizer.train(sorted(NEEDLES), kind="words", languages=languages))
+    spoken = {r.language for r in store.recordings}
+    words = frozenset().union(*(Needles.of(store, language).words for language in spoken))
+    return store.spelled(Tokenizer.train(sorted(words), kind="words", languages=languages))
 
 
 class HaystackComposer:
@@ -53,77 +89,106 @@ class HaystackComposer:
     def __init__(self, composer: Composer, params: Haystack):
         self.composer, self.params = composer, params
         recordings = composer.store.recordings
-        words = composer.lexicon["words"]
-        self.values = composer.lexicon["digits"]
-        self.needles: dict[str, list[int]] = {}  # recordings of every key and digit
-        for i in words:
-            if recordings[i].text in NEEDLES:
-                self.needles.setdefault(recordings[i].text, []).append(i)
-        self.keys = sorted(KEYS & set(self.needles))
-        self.hay = [i for i in words if recordings[i].text not in NEEDLES]
+        self.needles = Needles.of(composer.store, composer.params.language)
+        self.said: dict[str, list[int]] = {}  # recordings of every key and digit
+        for i in composer.lexicon["words"]:
+            if recordings[i].text in self.needles.words:
+                self.said.setdefault(recordings[i].text, []).append(i)
+        self.hay = [
+            i for i in composer.lexicon["words"] if recordings[i].text not in self.needles.words
+        ]
         self.prompts = {
             split: [
                 i
                 for i in composer.of("transcribe", split)
-                if not DIGITS & set(recordings[i].text.split())
+                if not self.needles.words & set(recordings[i].text.split())
             ]
             for split in ("train", "dev", "test")
         }
 
     def recall(
-        self, split: str, rng: np.random.Generator, pairs: int, hay: int, augment: bool
+        self, split: str, rng: np.random.Generator, size: Recall, augment: bool
     ) -> Utterance:
-        """`pairs` pairs with `hay` words before, between and after them."""
+        """An utterance of this size. Two that differ in their filler alone differ in nothing else.
+
+        Its split is that of its pairs.
+        """
+        words: list[list[int]] = []
 
         def draw() -> list[int]:
-            names = (self.keys[i] for i in rng.permutation(len(self.keys))[:pairs])
-            drawn = ((rng.choice(self.needles[n]), rng.choice(self.values)) for n in names)
-            return [int(i) for pair in drawn for i in pair]
+            words[:] = (
+                self.drawn(rng, self.needles.keys, size.pairs + size.keys),
+                self.drawn(rng, self.needles.values, size.pairs + size.digits),
+            )
+            return [i for pair in list(zip(*words, strict=False))[: size.pairs] for i in pair]
+
+        self.of_split(split, draw)
+        keys, digits = words
+        places = rng.permutation(size.pairs)
+        asked = [keys[place] for place in (places if augment else places[:1])]
+        lone = {"k": iter(keys[size.pairs :]), "d": iter(digits[size.pairs :])}
+        pairs = zip(keys, digits, strict=False)
+        said: list[Said] = []
+        for kind in order(rng, size.pairs, size.digits, size.keys, size.words):
+            match kind:
+                case "p":
+                    said += map(Said, next(pairs))
+                case "w":
+                    said.append(Said(int(rng.choice(self.hay)), hay=True))
+                case _:
+                    said.append(Said(next(lone[kind])))
+        needles = [one.recording for one in said if not one.hay]
+        gaps = self.gaps(rng, len(said))
+        fillers = np.random.default_rng(rng.integers(2**32))  # so that all else is drawn alike
+        chosen, gaps = filled(
+            said, gaps, size.filler, self.composer.store, self.prompts[split], fillers
+        )
+        return self.asked(needles, [needles.index(i) for i in asked], chosen, gaps, rng, augment)
+
+    def drawn(self, rng: np.random.Generator, words: tuple[str, ...], count: int) -> list[int]:
+        """Recordings of so many different words."""
+        chosen = (words[i] for i in rng.permutation(len(words))[:count])
+        return [int(rng.choice(self.said[word])) for word in chosen]
+
+    def gaps(self, rng: np.random.Generator, recordings: int) -> tuple[int, ...]:
+        """Frames of silence before each recording and after the last."""
+        drawn = rng.uniform(*self.composer.params.gap, size=recordings + 1) / self.composer.frame
+        return tuple(round(gap) for gap in drawn)
+
+    def spot(self, split: str, rng: np.random.Generator, size: Spot, augment: bool) -> Utterance:
+        """Digits with whole prompts before, between and after them; a digit may come again."""
+        values = self.needles.values
+
+        def draw() -> list[int]:
+            chosen = rng.integers(len(values), size=size.digits)
+            return [int(rng.choice(self.said[values[i]])) for i in chosen]
 
         needles = self.of_split(split, draw)
-        places = rng.integers(pairs + 1, size=hay)  # of every word: before which pair
+        places = rng.integers(size.digits + 1, size=size.prompts)
         chosen: list[int] = []
-        for pair in range(pairs + 1):
-            chosen += [int(rng.choice(self.hay)) for _ in range((places == pair).sum())]
-            chosen += needles[2 * pair : 2 * pair + 2]
-        asked = [2 * int(pair) for pair in rng.permutation(pairs)]
-        return self.asked(needles, asked if augment else asked[:1], chosen, rng, augment)
-
-    def spot(
-        self, split: str, rng: np.random.Generator, digits: int, prompts: int, augment: bool
-    ) -> Utterance:
-        """`digits` digits with `prompts` whole prompts before, between and after them."""
-        needles = self.of_split(
-            split, lambda: [int(i) for i in rng.choice(self.values, size=digits)]
-        )
-        places = rng.integers(digits + 1, size=prompts)
-        chosen: list[int] = []
-        for place in range(digits + 1):
+        for place in range(size.digits + 1):
             chosen += [int(i) for i in rng.choice(self.prompts[split], (places == place).sum())]
             chosen += needles[place : place + 1]
-        return self.utterance("spot", needles, needles, chosen, rng, augment)
+        gaps = self.gaps(rng, len(chosen))
+        return self.utterance("spot", needles, needles, chosen, gaps, rng, augment)
 
     def string(self, split: str, rng: np.random.Generator, words: int, augment: bool) -> Utterance:
-        """`words` different keys and digits in any order: to be written whole, or, in half of the
-        strings of two or more, asked word by word what follows, as `recall` asks its keys.
+        """`words` different keys and digits in any order: to be written whole or, in the share
+        `asked` of the strings of two or more, asked word by word what follows, as `recall` asks.
         """
-        names = sorted(self.needles)
-
-        def draw() -> list[int]:
-            drawn = (names[i] for i in rng.permutation(len(names))[:words])
-            return [int(rng.choice(self.needles[name])) for name in drawn]
-
-        needles = self.of_split(split, draw)
-        if words == 1 or rng.random() < 0.5:
-            return self.utterance("words", needles, needles, needles, rng, augment)
+        needles = self.of_split(split, lambda: self.drawn(rng, tuple(sorted(self.said)), words))
+        gaps = self.gaps(rng, words)
+        if words == 1 or rng.random() >= self.params.asked:
+            return self.utterance("words", needles, needles, needles, gaps, rng, augment)
         asked = [int(place) for place in rng.permutation(words - 1)]
-        return self.asked(needles, asked, needles, rng, augment)
+        return self.asked(needles, asked, needles, gaps, rng, augment)
 
     def asked(
         self,
         needles: list[int],
         asked: list[int],  # places in `needles`
         chosen: list[int],
+        gaps: tuple[int, ...],
         rng: np.random.Generator,
         augment: bool,
     ) -> Utterance:
@@ -137,7 +202,7 @@ class HaystackComposer:
             tokens += question + answer
         answers = [needles[at + 1] for at in asked]
         return self.utterance(
-            "recall", needles, answers, chosen, rng, augment,
+            "recall", needles, answers, chosen, gaps, rng, augment,
             tokens=tuple(tokens), query=query, told=tuple(told),
         )  # fmt: skip
 
@@ -153,7 +218,7 @@ class HaystackComposer:
             said = [
                 (word, len(recordings[i].tokens))
                 for word, i in zip(self.composer.words(u), u.recordings, strict=True)
-                if word.text in NEEDLES
+                if word.text in self.needles.words
             ]
             if u.query:
                 texts = [word.text for word, _ in said]
@@ -183,10 +248,9 @@ class HaystackComposer:
             f"split {split!r}; ask for more pairs or digits"
         )
 
-    def utterance(self, task, needles, answer, chosen, rng, augment, **prompt) -> Utterance:
+    def utterance(self, task, needles, answer, chosen, gaps, rng, augment, **prompt) -> Utterance:
         composer = self.composer
         recordings = composer.store.recordings
-        gaps = rng.uniform(*composer.params.gap, size=len(chosen) + 1) / composer.frame
         return composer.vary(
             task,
             f"{self.text(chosen)} → {self.text(answer)}",
@@ -194,7 +258,7 @@ class HaystackComposer:
             self.text(answer),
             prompt.pop("tokens", tuple(t for i in answer for t in recordings[i].tokens)),
             tuple(chosen),
-            tuple(round(gap) for gap in gaps),
+            gaps,
             rng,
             augment,
             heard=tuple(t for i in needles for t in recordings[i].tokens),
@@ -239,20 +303,35 @@ class HaystackComposer:
             case "words":
                 return self.string("train", rng, size(params.strings), augment=True)
             case "recall":
-                pairs, hay = size(params.pairs), size(params.words)
-                return self.recall("train", rng, pairs, hay, augment=True)
+                shares = np.array(list(params.fillers.values()))
+                filler = str(rng.choice(list(params.fillers), p=shares / shares.sum()))
+                counts = {name: size(getattr(params, name)) for name in ("pairs", "words")}
+                lone = {"digits": size(params.lone_digits), "keys": size(params.lone_keys)}
+                return self.recall("train", rng, Recall(filler=filler, **counts, **lone), True)
             case "spot":
-                digits, hay = size(params.digits), size(params.prompts)
-                return self.spot("train", rng, digits, hay, augment=True)
+                wanted = Spot(digits=size(params.digits), prompts=size(params.prompts))
+                return self.spot("train", rng, wanted, augment=True)
         raise UserError(
             f"params.yaml: seek.mixture: unknown task {task!r}; choose from words, recall, spot"
         )
 
-    def evaluation(
-        self, task: str, split: str, needles: int, hay: int, limit: int
-    ) -> list[Utterance]:
-        """`limit` utterances of one size: always the same, unaugmented."""
-        rng = np.random.default_rng(
-            [len(TASKS) + TASKS.index(task), ("dev", "test").index(split), needles, hay]
-        )
-        return [getattr(self, task)(split, rng, needles, hay, augment=False) for _ in range(limit)]
+    def evaluation(self, split: str, size: Size, limit: int) -> list[Utterance]:
+        """`limit` utterances of one size: always the same, unaugmented.
+
+        With another filler they are the same but for it.
+        """
+        places = TASKS.index(size.task), ("dev", "test").index(split)
+        rng = np.random.default_rng([EDITION, *places, *size.drawn])
+        return [getattr(self, size.task)(split, rng, size, augment=False) for _ in range(limit)]
+
+
+def largest(params: Haystack, filler: str = FILLERS[0]) -> tuple[Recall, Spot]:
+    """The largest sizes of training."""
+    recall = Recall(
+        pairs=params.pairs[1],
+        digits=params.lone_digits[1],
+        keys=params.lone_keys[1],
+        words=params.words[1],
+        filler=filler,
+    )
+    return recall, Spot(digits=params.digits[1], prompts=params.prompts[1])

@@ -11,10 +11,11 @@ from focused_attention.params import Train
 
 
 def learning_rate(step: int, params: Train) -> float:
-    """Linear warm-up, then half a cosine down to zero; `step` counts from 1."""
+    """Linear warm-up, a plateau, and half a cosine down to zero; `step` counts from 1."""
     if step <= params.warmup:
         return params.learning_rate * step / params.warmup
-    progress = (step - params.warmup) / max(1, params.steps - params.warmup)
+    falling = params.decay * (params.steps - params.warmup)
+    progress = max(0.0, 1 - (params.steps - step) / max(1.0, falling))
     return params.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -125,6 +125,8 @@ def gathered(rows: list[dict], shown: Mapping) -> dict[tuple[str, str, bool], An
 def numbers(row: Mapping[str, str], shown: Mapping) -> Iterator[tuple[str, Answers]]:
     """What a row tells of its units, by metric; a number that is none counts for nothing."""
     for name in shown["digits"]:
+        if not row[name]:
+            continue
         if name == "right":
             yield ("f1" if row.get("asked") else "right"), scores(row)
         else:
