@@ -14,7 +14,6 @@ from focused_attention.metrics.counts import MOST
 from focused_attention.models import SpeechModel
 from focused_attention.runs.hearing import Heard
 from focused_attention.tasks.batches import Batch
-from focused_attention.tasks.compose import Composer
 from focused_attention.tasks.haystack import HaystackComposer
 
 NO_DIGIT = "-"

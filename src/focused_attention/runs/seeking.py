@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Iterator
 
+from focused_attention.params import Haystack
 from focused_attention.runs import session
 from focused_attention.runs.session import Session
-from focused_attention.params import Haystack
 from focused_attention.tasks.haystack import HaystackComposer, Size, closed, largest
 from focused_attention.tasks.utterances import Utterance
 
