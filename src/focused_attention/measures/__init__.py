@@ -22,7 +22,8 @@ from focused_attention.metrics.answers import Reply, Spotted
 from focused_attention.models import SpeechModel
 from focused_attention.runs.hearing import Heard, Recordings
 from focused_attention.runs.session import Session
-from focused_attention.tasks.haystack import HaystackComposer, Recall
+from focused_attention.tasks.haystack import HaystackComposer
+from focused_attention.tasks.sizes import Recall
 from focused_attention.tasks.utterances import Utterance
 
 FOLDER = Path(__file__).parent

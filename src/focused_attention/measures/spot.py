@@ -11,7 +11,7 @@ from focused_attention.inference.temperature import temperature
 from focused_attention.measures import Answers, Shown, tempered
 from focused_attention.metrics.answers import Spotted, spotted
 from focused_attention.runs.hearing import Heard, Recordings
-from focused_attention.tasks import haystack
+from focused_attention.tasks import sizes
 
 Settings = measuring.Spot
 
@@ -26,7 +26,7 @@ class Spot(Answers):
         of = self.settings
         for prompts in of.prompts:
             yield Recordings(
-                size=haystack.Spot(digits=of.digits, prompts=prompts),
+                size=sizes.Spot(digits=of.digits, prompts=prompts),
                 utterances=of.utterances, batch_seconds=of.batch_seconds,
             )  # fmt: skip
 

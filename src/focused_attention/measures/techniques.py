@@ -16,7 +16,7 @@ from focused_attention.models import SpeechModel
 from focused_attention.paths import PARAMS
 from focused_attention.runs.hearing import Heard, Recordings
 from focused_attention.tasks.batches import Batch
-from focused_attention.tasks.haystack import Spot
+from focused_attention.tasks.sizes import Spot
 
 NONE = {"technique": "none"}
 KEPT = ("right", "bound", "extra")  # of what is answered

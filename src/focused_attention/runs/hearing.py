@@ -17,7 +17,7 @@ from focused_attention.runs import device
 from focused_attention.runs.session import Session
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
-from focused_attention.tasks.haystack import Size, Spot
+from focused_attention.tasks.sizes import Size, Spot
 from focused_attention.tasks.utterances import Utterance
 
 T = TypeVar("T")

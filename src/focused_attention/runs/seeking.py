@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from focused_attention.params import Haystack
 from focused_attention.runs import session
 from focused_attention.runs.session import Session
-from focused_attention.tasks.haystack import HaystackComposer, Size, closed, largest
+from focused_attention.tasks.haystack import HaystackComposer, closed
+from focused_attention.tasks.sizes import Size, largest
 from focused_attention.tasks.utterances import Utterance
 
 STARTED = 1  # beside the seed: other utterances than those from which the weights were learnt

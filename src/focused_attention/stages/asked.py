@@ -15,7 +15,8 @@ from focused_attention.params import Params, load
 from focused_attention.paths import RESULTS
 from focused_attention.speech.store import FeatureStore
 from focused_attention.tasks.compose import Composer
-from focused_attention.tasks.haystack import HaystackComposer, Recall, closed
+from focused_attention.tasks.haystack import HaystackComposer, closed
+from focused_attention.tasks.sizes import Recall
 from focused_attention.tasks.utterances import Utterance, Word
 
 

@@ -21,7 +21,7 @@ from focused_attention.runs import seeking
 from focused_attention.runs.hearing import Heard, hear
 from focused_attention.tasks.batches import Batch
 from focused_attention.tasks.compose import Composer
-from focused_attention.tasks.haystack import largest
+from focused_attention.tasks.sizes import largest
 from focused_attention.tasks.utterances import DIGITS, Utterance
 
 HEATS = (1.0, 0.71, 2.0)  # the first chooses the head

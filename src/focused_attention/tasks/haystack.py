@@ -20,8 +20,6 @@ from one word, to be written whole or, most of them, asked word by word what fol
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,45 +32,13 @@ from focused_attention.speech.tokens import Tokenizer
 from focused_attention.tasks.batches import POOL, Batch, bucketed, shuffled
 from focused_attention.tasks.compose import Composer, split_of
 from focused_attention.tasks.needles import Needles
-from focused_attention.tasks.passing import FILLERS, Said, filled, order
+from focused_attention.tasks.passing import Said, filled, order
+from focused_attention.tasks.sizes import Recall, Size, Spot
 from focused_attention.tasks.utterances import Utterance
 
 TASKS = ("recall", "spot")
 EDITION = 2  # of the recordings that are evaluated: those of the first trial are never asked again
 TRIES = 1000  # to draw needles of a split
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recall:
-    """What an utterance of `recall` holds."""
-
-    pairs: int
-    digits: int = 0  # lone
-    keys: int = 0  # lone
-    words: int = 0  # to be passed over
-    filler: str = "words"  # what stands in their place: one of FILLERS
-    task: ClassVar[str] = "recall"
-
-    @property
-    def drawn(self) -> tuple[int, ...]:
-        """What decides the draw: the filler does not."""
-        return self.pairs, self.digits, self.keys, self.words
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spot:
-    """What an utterance of `spot` holds."""
-
-    digits: int
-    prompts: int = 0  # to be passed over
-    task: ClassVar[str] = "spot"
-
-    @property
-    def drawn(self) -> tuple[int, ...]:
-        return self.digits, self.prompts
-
-
-Size = Recall | Spot
 
 
 def closed(store: FeatureStore) -> FeatureStore:
@@ -323,15 +289,3 @@ class HaystackComposer:
         places = TASKS.index(size.task), ("dev", "test").index(split)
         rng = np.random.default_rng([EDITION, *places, *size.drawn])
         return [getattr(self, size.task)(split, rng, size, augment=False) for _ in range(limit)]
-
-
-def largest(params: Haystack, filler: str = FILLERS[0]) -> tuple[Recall, Spot]:
-    """The largest sizes of training."""
-    recall = Recall(
-        pairs=params.pairs[1],
-        digits=params.lone_digits[1],
-        keys=params.lone_keys[1],
-        words=params.words[1],
-        filler=filler,
-    )
-    return recall, Spot(digits=params.digits[1], prompts=params.prompts[1])
