@@ -18,6 +18,16 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+MONTHS = [
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december",
+]  # fmt: skip
+NEEDLES = {  # the names of their prompts
+    word: f"digits/{group}{place}"
+    for group, words in (("", DIGITS), ("day-", DAYS), ("mon-", MONTHS))
+    for place, word in enumerate(words)
+}
 SENTENCES = [f"{a} the {b} please" for a in ("press", "say", "enter") for b in DIGITS]
 SPEEDS = (1.0, 0.9, 1.1)
 
@@ -33,8 +43,8 @@ def random_store(folder: Path, texts: list[str]) -> FeatureStore:
         tokens = tuple(tokenizer.encode(text))
         recordings.append(
             Recording(
-                id=f"tiny/en/{i}", corpus="tiny", language="en", key=str(i), speaker="nobody",
-                split=split, text=text, translation=text, tokens=tokens, translation_tokens=tokens,
+                id=f"tiny/en/{i}", corpus="tiny", language="en", key=NEEDLES.get(text, str(i)),
+                speaker="nobody", split=split, text=text, translation=text, tokens=tokens, translation_tokens=tokens,
                 seconds=frames[0] * 0.02, frames=frames,
             )
         )  # fmt: skip

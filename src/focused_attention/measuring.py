@@ -12,7 +12,8 @@ class Recall:
     keys: int  # lone
     words: list[int]  # to be passed over
     fillers: list[str]  # what stands in their place
-    temperatures: list[float]
+    temperatures: list[float]  # of the arms in runs.swept
+    others: list[float]  # of the others
     utterances: int  # of every size
     batch_seconds: float
 
@@ -21,7 +22,8 @@ class Recall:
 class Spot:
     digits: int
     prompts: list[int]  # to be passed over
-    temperatures: list[float]
+    temperatures: list[float]  # of the arms in runs.swept
+    others: list[float]  # of the others
     utterances: int
     batch_seconds: float
 

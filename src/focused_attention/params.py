@@ -40,6 +40,7 @@ class Runs:
     seek: Study
     adapt: Started
     measure: dict[str, list[str]]  # arms of `seek` that alone a measure is taken of, by its name
+    swept: list[str]  # arms whose cross-attention is heated and cooled in all steps
     encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
     trials: list[str]  # of published checkpoints: tiny.en-writing
 
@@ -266,7 +267,7 @@ def load(path: Path = PARAMS, profile: str | None = None) -> Params:
     params = built(content, str(path))
     runs = params.runs
     listed = chain(runs.train.arms, runs.seek.arms, runs.adapt.arms, *runs.measure.values())
-    for name in [*listed, *runs.encoder]:
+    for name in [*listed, *runs.swept, *runs.encoder]:
         if params.arm(name).checkpoint:
             raise UserError(
                 f"{path}: runs: {name} starts from a published checkpoint, which no study does; "

@@ -38,6 +38,11 @@ class Subject:
     haystacks: HaystackComposer
 
     @property
+    def swept(self) -> bool:
+        """Whether the arm is heated and cooled in all steps."""
+        return self.work.arm["arm"] in self.work.params.runs.swept
+
+    @property
     def encoder_too(self) -> bool:
         """Whether the arm's encoder is heated, too."""
         return self.work.arm["arm"] in self.work.params.runs.encoder
@@ -169,7 +174,7 @@ def columns(values: Sequence) -> dict[str, str | float]:
     """What all utterances answered, as columns: a character each or, of numbers, with spaces.
 
     Of `recall` whether the answer is `right`, and `bound`, whether it would be if nothing but the
-    digits that were heard could be said; and the two digits.
+    digits that were heard could be said; what it then costs in nats; and the two digits.
     """
     match values[0]:
         case Reply():
@@ -178,7 +183,7 @@ def columns(values: Sequence) -> dict[str, str | float]:
                 "bound": "".join(str(int(r.forced == r.value)) for r in values),
                 "written": "".join(r.written for r in values),
                 "forced": "".join(r.forced for r in values),
-                "nats": fmean(r.nats for r in values),
+                "nats": " ".join(f"{r.nats:.3g}" for r in values),
             }
         case Spotted():
             return {

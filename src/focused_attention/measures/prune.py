@@ -20,6 +20,7 @@ class Prune(Answers):
     shown = Shown(
         by=("hay", "slot", "top_k", "temperature"),
         digits=("right", "bound"),
+        numbers=("nats",),
         figure={"slot": ("cross",), "temperature": (1.0,)},
     )
 

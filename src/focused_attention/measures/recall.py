@@ -3,7 +3,7 @@
 Nothing is trained: temperature is an intervention. Every answer is kept: the digit that is written,
 or that none is, and the likeliest of the digits that were heard. What a digit was in its recording,
 stage `asked` says. At its longest, recall is asked on dev utterances too, to choose a temperature
-on.
+on. Of arms that `runs.swept` does not name, only a few temperatures and the first filler.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,10 +22,13 @@ class Recall(Answers):
     shown = Shown(
         by=("split", "filler", "hay", "slot", "temperature"),
         digits=("right", "bound"),
+        numbers=("nats",),
         figure={"split": ("test",), "slot": ("cross",), "temperature": (1.0,)},
     )
 
     def setup(self) -> None:
+        of, swept = self.settings, self.subject.swept
+        self.temperatures = of.temperatures if swept else of.others
         self.heated = self.subject.encoder_too
         if self.heated and (why := tempered("encoder")(self.subject)):
             self.heated, self.lacking["encoder"] = False, why
@@ -33,13 +36,13 @@ class Recall(Answers):
     def recordings(self) -> Iterable[Recordings]:
         of = self.settings
         for words in of.words:
-            for filler in of.fillers:
+            for filler in of.fillers if self.subject.swept else of.fillers[:1]:
                 yield recalled(of, words, filler)
         yield recalled(of, max(of.words), split="dev")
 
     def answers(self, asked: Recordings, heard: Heard) -> Iterator[tuple[dict, list[Reply]]]:
         haystacks, about = self.subject.haystacks, {"split": asked.split}
-        for value in self.settings.temperatures:
+        for value in self.temperatures:
             at = {"temperature": value}
             found = logits_at(heard, value)
             yield about | {"slot": "cross"} | at, replies(haystacks, heard.batch, found)

@@ -32,7 +32,8 @@ class Spot(Answers):
 
     def answers(self, asked: Recordings, heard: Heard) -> Iterator[tuple[dict, list[Spotted]]]:
         audio, mask, *_ = heard.encoded()
-        for value in self.settings.temperatures:
+        of = self.settings
+        for value in of.temperatures if self.subject.swept else of.others:
             with temperature(heard.model, value, "cross"):
                 found = spotted(heard.model, heard.composer, heard.batch, audio, mask)
             yield {"temperature": value}, found

@@ -7,55 +7,55 @@ judges a profile that was run before from the rows that its runs left, which are
 
 import argparse
 import logging
-from itertools import chain
 
 from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import Params, load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts import findings, heads, measured, rules
-from focused_attention.verdicts.by_seed import by_seed
-from focused_attention.verdicts.chance import guessers
+from focused_attention.verdicts import measured, replies, rules, spotted, tables
 from focused_attention.verdicts.evidence import Evidence
-from focused_attention.verdicts.guesses import by_place, guesses
-from focused_attention.verdicts.spotting import spotting
+from focused_attention.verdicts.heads import entropy_length
 
 
 def gather(params: Params) -> Evidence:
     """Everything that the other stages left. Raises UserError naming a file that is missing."""
-    folder, seeds = RESULTS / params.profile, params.runs.seek.seeds
+    folder = RESULTS / params.profile
+    studies = (params.runs.seek, params.runs.adapt)
+    seeds = {arm: study.seeds for study in studies for arm in study.arms}
 
-    def read(measure: str) -> dict[str, list[findings.Rows]]:
+    def read(measure: str) -> dict[str, list]:
         """The rows of every seed by arm, without those to which the measure does not apply."""
         return {
-            arm: [measured.read(folder, measure, arm, seed) for seed in seeds]
-            for arm in params.measured(measure)
-            if measured.applies(folder, measure, arm, seeds)
+            arm: [measured.read(folder, measure, arm, seed) for seed in seeds[arm]]
+            for study in studies
+            for arm in params.measured(measure, study)
+            if measured.applies(folder, measure, arm, seeds[arm])
         }
 
     paired = folder / "tables" / "pairs.csv"
-    searched = read("sweep")
-    options = findings.Options(params.collect.resamples, params.collect.confidence)
     return Evidence(
         params=params,
+        seeds=seeds,
         learning=[
-            findings.learning(
+            tables.learning(
                 arm,
                 seed,
-                params.seek.steps,
+                results.read_json(folder / "seek" / f"{arm}-{seed}.json")["steps"],
                 results.read_csv(folder / "seek" / f"{arm}-{seed}-dev.csv"),
             )
-            for arm in params.runs.seek.arms
-            for seed in seeds
+            for arm in seeds
+            for seed in seeds[arm]
         ],
-        swept={arm: findings.gather(runs, str(folder / "sweep")) for arm, runs in searched.items()},
-        spotted={arm: spotting(arm, runs, options) for arm, runs in searched.items()},
-        pruned={
-            arm: findings.gather(runs, str(folder / "prune")) for arm, runs in read("prune").items()
+        recalled={
+            arm: replies.gather(runs, str(folder / "recall"))
+            for arm, runs in read("recall").items()
         },
+        pruned={
+            arm: replies.gather(runs, str(folder / "prune")) for arm, runs in read("prune").items()
+        },
+        spotted={arm: spotted.gather(runs) for arm, runs in read("spot").items()},
         entropies=read("entropy"),
-        guessed=read("guess"),
-        asked=results.read_csv(folder / "asked.csv"),
+        asked=replies.asked(results.read_csv(folder / "asked.csv")),
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
         arms=results.read_csv(folder / "tables" / "arms.csv"),
@@ -63,33 +63,32 @@ def gather(params: Params) -> Evidence:
     )
 
 
-def tables(evidence: Evidence) -> dict[str, list[dict]]:
+def found(evidence: Evidence) -> dict[str, list[dict]]:
     """The rows of every file in findings/, by its name."""
-    params, options = evidence.params, evidence.options
-    swept, pruned, entropies = evidence.swept, evidence.pruned, evidence.entropies
-    utterances = params.entropy.utterances
+    params, options, asked = evidence.params, evidence.options, evidence.asked
     rows = {
-        "accuracy": [findings.accuracy(arm, swept[arm], options) for arm in swept],
-        "optimum": [findings.optimum(arm, swept[arm], options) for arm in swept],
-        "pruning": [findings.pruning(arm, pruned[arm], options) for arm in pruned],
+        "answers": [
+            tables.answers(arm, cells, asked, options) for arm, cells in evidence.recalled.items()
+        ],
+        "pruning": [
+            tables.answers(arm, cells, asked, options) for arm, cells in evidence.pruned.items()
+        ],
+        "slopes": [tables.slopes(arm, cells, options) for arm, cells in evidence.recalled.items()],
+        "spotting": [
+            spotted.spotting(arm, cells, options) for arm, cells in evidence.spotted.items()
+        ],
         "entropy-length": [
-            heads.entropy_length(arm, entropies[arm], utterances, options) for arm in entropies
+            tables.softness(arm, evidence, entropy_length) for arm in evidence.entropies
         ],
         "temperatures": [
             measured.read(RESULTS / params.profile, "entropy", arm, seed, ending="-temperatures")
             for arm in evidence.entropies
-            for seed in params.runs.seek.seeds
+            for seed in evidence.seeds[arm]
         ],
-        "spotting": list(evidence.spotted.values()),
-        "guesses": [guesses(arm, runs, options) for arm, runs in evidence.guessed.items()],
-        "guessers": [guessers(evidence.asked)],
-        "places": [
-            by_place(arm, runs, evidence.asked, options) for arm, runs in evidence.guessed.items()
-        ],
-        "by-seed": [by_seed(arm, evidence) for arm in swept],
     }
-    joined = {name: list(chain.from_iterable(parts)) for name, parts in rows.items()}
-    return joined | {"learning": list(evidence.learning)}
+    return {name: tables.joined(parts) for name, parts in rows.items()} | {
+        "learning": list(evidence.learning)
+    }
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -98,8 +97,10 @@ def main(argv: list[str] | None = None) -> None:
     params = load(profile=parser.parse_args(argv).profile)
     evidence = gather(params)
     folder = RESULTS / params.profile
-    for name, rows in tables(evidence).items():
-        results.write_csv(folder / "findings" / f"{name}.csv", rows, findings.COLUMNS[name])
+    for name, rows in found(evidence).items():
+        columns = tables.COLUMNS[name]
+        kept = [{column: row[column] for column in columns} for row in rows]
+        results.write_csv(folder / "findings" / f"{name}.csv", kept, columns)
     first = f"{params.runs.seek.arms[0]}-{params.runs.seek.seeds[0]}"
     trained = results.read_json(folder / "seek" / f"{first}.json")
     judged = rules.judge(evidence)

@@ -1,39 +1,32 @@
 """The claims of the source: what is compared for each, as paper/plan.md has it and says why.
 
 Every comparison is stated so that the claimed side is above zero. Rates are shares of 1, not per
-cent.
+cent. Recall is judged by forced choice: which of the digits that were heard the model finds
+likeliest, whether or not it would write one.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
+from focused_attention.verdicts.effects import Effect, effect
 from focused_attention.verdicts.evidence import (
+    LONG,
     PLAIN,
     SHARP,
     Evidence,
     NotComparedError,
-    asked,
-    longest,
+    replied,
 )
-from focused_attention.verdicts.findings import Answers, Cell, Options
-from focused_attention.verdicts.heads import COLLAPSED, drawn_mean, heads
-from focused_attention.verdicts.statistics import Difference, difference, seeds_difference
-
-# the arms that the plan speaks of, beside the plain one
-LEARNED, FIXED = "echo-cross-learned", "echo-cross-off"
-OPPOSITE, PUBLISHED = "echo-cross-false", "echo-cross-true"  # sharpen_longer
+from focused_attention.verdicts.heads import drawn_mean
+from focused_attention.verdicts.replies import Place
+from focused_attention.verdicts.spotted import exact
+from focused_attention.verdicts.statistics import difference
 
 KEPT = 8  # largest weights of each row
-
-
-class Compared(NamedTuple):
-    found: Difference
-    n: int  # utterances
-    seeds: int
-    more: dict = {}  # noqa: RUF012 — what else the verdict states
+SELF = {"sharper": "echo-self-sharper", "softer": "echo-self-softer"}  # with more keys
+LEARNED = "echo-cross-learned-slope"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,140 +35,120 @@ class Claim:
     test: str
     unit: str
     arms: tuple[str, ...]
-    gate: tuple[str, ...] = ()  # arms without whose recall nothing is compared
-    compare: Callable[[Evidence], Compared] = field(repr=False)
+    compare: Callable[[Evidence], Effect] = field(repr=False)
 
 
-def compared(ours: Answers, baseline: Answers, options: Options) -> Compared:
-    found = seeds_difference(ours[:2], baseline[:2], **options._asdict())
-    seeds, n = ours.above.shape
-    return Compared(found, n, seeds)
+def gained(evidence: Evidence, ours: tuple[str, Place], base: tuple[str, Place]) -> Effect:
+    """What one side's forced choices have more than the other's."""
+    sides = [replied(evidence.recalled, *side).bound.astype(float) for side in (ours, base)]
+    return effect(sides[0] - sides[1], *evidence.options)
 
 
-def sharpened(task: str) -> Callable[[Evidence], Compared]:
-    """The plain arm at the sharp temperature against itself."""
+def sharpened(arm: str) -> Callable[[Evidence], Effect]:
+    """An arm at the sharp temperature against itself, at the longest."""
 
-    def compare(evidence: Evidence) -> Compared:
-        sides = (asked(evidence.swept, PLAIN, longest(evidence, task, t)) for t in (SHARP, 1.0))
-        return compared(*sides, evidence.options)
+    def compare(evidence: Evidence) -> Effect:
+        place = evidence.longest
+        return gained(evidence, (arm, place._replace(temperature=SHARP)), (arm, place))
 
     return compare
 
 
-def identifying(evidence: Evidence) -> Compared:
-    """The same, and what F1 is made of: with more written, it may rise though precision falls."""
-    found, most = sharpened("spot")(evidence), max(evidence.params.sweep.prompts)
-    parts = {
-        row["measure"]: {
-            "at_one": row["rate"] - row["difference"], "effect": row["difference"],
-            "low": row["difference_low"], "high": row["difference_high"],
-        }
-        for row in evidence.spotted.get(PLAIN, ())
-        if (row["hay"], row["temperature"]) == (most, SHARP)
-    }  # fmt: skip
-    return found._replace(more={"parts": parts})
+def trained(ours: str, base: str) -> Callable[[Evidence], Effect]:
+    """An arm against another, as they were trained, at the longest."""
+    return lambda evidence: gained(evidence, (ours, evidence.longest), (base, evidence.longest))
 
 
-def collapsing(evidence: Evidence) -> Compared:
-    """Entropy at the longest size against the shortest: other utterances, the same seeds."""
-    sizes = evidence.params.entropy.words
-    utterances = evidence.params.entropy.utterances
-    if PLAIN not in evidence.entropies:
-        raise NotComparedError(f"this profile does not measure {PLAIN} here")
-    found = heads(evidence.entropies[PLAIN], utterances)
+def learnt(evidence: Evidence) -> Effect:
+    """Learned temperatures against the best single one, chosen on dev recordings."""
+    place, rates = evidence.longest, {}
+    for value in sorted(evidence.params.recall.temperatures, key=lambda t: abs(np.log(t))):
+        at = place._replace(temperature=value, split="dev")
+        rates[value] = replied(evidence.recalled, LONG, at).bound.mean()
+    best = max(rates, key=rates.get)  # the nearest to 1 of equals
+    return gained(evidence, (LEARNED, place), (LONG, place._replace(temperature=best)))
+
+
+def pruned(evidence: Evidence) -> Effect:
+    """Few weights kept, at the sharp temperature against temperature 1."""
+    place = Place(hay=max(evidence.params.prune.words["cross"]), top_k=KEPT)
+    at = [place._replace(temperature=value) for value in (SHARP, 1.0)]
+    sides = [replied(evidence.pruned, LONG, one).bound.astype(float) for one in at]
+    return effect(sides[0] - sides[1], *evidence.options)
+
+
+def identifying(evidence: Evidence) -> Effect:
+    """All digits and nothing else written, among the most prompts."""
+    most = max(evidence.params.spot.prompts)
+    sides = [exact(evidence.spotted, LONG, most, value) for value in (SHARP, 1.0)]
+    return effect(sides[0] - sides[1], *evidence.options)
+
+
+def collapsing(evidence: Evidence) -> Effect:
+    """Entropy over log n of cross-attention at the longest against the shortest.
+
+    Other recordings, the same seeds: their error is normal, and shared by all heads.
+    """
+    sizes, found = evidence.params.entropy.words, evidence.heads(LONG)
     places = [("cross", "normalised_entropy", 1.0, size(sizes)) for size in (max, min)]
     if not all(place in found for place in places):
-        raise NotComparedError(f"this profile does not measure {PLAIN} at temperature 1")
+        raise NotComparedError(f"this profile does not measure {LONG} at temperature 1")
     far, near = (found[place] for place in places)
     mean, error = far.mean - near.mean, np.hypot(far.error, near.error)
-    drawn, fixed = (
-        drawn_mean(mean, error, evidence.options, seeds=seeds) for seeds in (True, False)
-    )
-    judged = difference(drawn, fixed, evidence.options.confidence)
-    counts = {name: int((of.each > COLLAPSED).sum()) for name, of in (("far", far), ("near", near))}
-    return Compared(judged, utterances, len(mean), {"collapsed": counts | {"heads": far.each.size}})
-
-
-def learnt(evidence: Evidence) -> Compared:
-    """Learned temperatures against the best single one, chosen on dev utterances."""
-    ours = asked(evidence.swept, LEARNED, longest(evidence, "recall"))
-    rates = {
-        t: asked(evidence.swept, FIXED, longest(evidence, "recall", t, split="dev")).above.mean()
-        for t in sorted(evidence.params.sweep.temperatures, key=lambda t: abs(np.log(t)))
-    }
-    best = max(rates, key=rates.get)  # the nearest to 1 of equals
-    baseline = asked(evidence.swept, FIXED, longest(evidence, "recall", best))
-    return compared(ours, baseline, evidence.options)._replace(more={"temperature": best})
-
-
-def pruned(evidence: Evidence) -> Compared:
-    """Few weights kept, at the sharp temperature against temperature 1."""
-    prune = evidence.params.prune
-    place = Cell("recall", prune.pairs, max(prune.words["cross"]), "cross", 1.0, top_k=KEPT)
-    sharp = place._replace(temperature=SHARP)
-    sides = (asked(evidence.pruned, PLAIN, p) for p in (sharp, place))
-    return compared(*sides, evidence.options)
-
-
-def opposite(evidence: Evidence) -> Compared:
-    """The two directions of `sharpen_longer`, as they were trained."""
-    place = longest(evidence, "recall")
-    sides = (asked(evidence.swept, arm, place) for arm in (OPPOSITE, PUBLISHED))
-    return compared(*sides, evidence.options)
+    drawn = [drawn_mean(mean, error, evidence.options, seeds=seeds) for seeds in (True, False)]
+    judged = difference(*drawn, evidence.options.confidence)
+    return Effect.alone(judged, mean, evidence.params.entropy.utterances)
 
 
 CLAIMS = {
-    "C1": Claim(
-        claim="Over long ranges, something specific is found better by sharp attention.",
-        test=f"plain Echo, recall, longest size: accuracy at temperature {SHARP} in "
-        "cross-attention, less that at 1",
-        unit="accuracy",
-        arms=(PLAIN,),
-        gate=(PLAIN,),
-        compare=sharpened("recall"),
+    "C1a": Claim(
+        claim="Over long ranges, something specific is found better by sharp attention: where they "
+        "are longer than in training.",
+        test=f"plain Echo, trained short: forced choice at temperature {SHARP} in cross-attention, "
+        "less that at 1",
+        unit="accuracy", arms=(PLAIN,), compare=sharpened(PLAIN),
+    ),
+    "C1b": Claim(
+        claim="The same, where they are as long as in training.",
+        test=f"plain Echo, trained long: forced choice at temperature {SHARP} in cross-attention, "
+        "less that at 1",
+        unit="accuracy", arms=(LONG,), compare=sharpened(LONG),
+    ),
+    "C1c": Claim(
+        claim="The longer the span, the sharper attention should be.",
+        test="self-attention, trained long: forced choice with a temperature that falls with the "
+        "span, less that of a constant one",
+        unit="accuracy", arms=(SELF["sharper"], LONG), compare=trained(SELF["sharper"], LONG),
     ),
     "C2": Claim(
-        claim="Soft attention over long spans collapses to uniform (the source: sometimes).",
-        test="plain Echo: mean entropy / log n of cross-attention heads at the longest size, less "
-        "that at the shortest",
-        unit="entropy / log n",
-        arms=(PLAIN,),
-        compare=collapsing,
+        claim="Over very long spans attention becomes too uniform (the source: sometimes).",
+        test="plain Echo, trained long: mean entropy / log n of cross-attention's heads at the "
+        "longest, less that at the shortest",
+        unit="entropy / log n", arms=(LONG,), compare=collapsing,
     ),
     "C3": Claim(
         claim="Sharp attention identifies precisely within a broad context.",
-        test=f"plain Echo, spot, most prompts: F1 at temperature {SHARP} in cross-attention, less "
-        "that at 1",
-        unit="F1",
-        arms=(PLAIN,),
-        gate=(PLAIN,),
-        compare=identifying,
+        test="plain Echo, trained long, spot, most prompts: recordings of which all digits and "
+        f"nothing else are written at temperature {SHARP} in cross-attention, less those at 1",
+        unit="recordings", arms=(LONG,), compare=identifying,
     ),
     "C4": Claim(
         claim="Different steps want different, learnable temperatures.",
-        test="recall, longest size: accuracy with temperatures learned per head in "
-        "cross-attention, less that without at its best single temperature, chosen on dev",
-        unit="accuracy",
-        arms=(LEARNED, FIXED),
-        gate=(PLAIN, LEARNED, FIXED),
-        compare=learnt,
+        test="cross-attention, trained long: forced choice with a level and a slope learned per "
+        "head, less that of a constant temperature at its best single one, chosen on dev",
+        unit="accuracy", arms=(LEARNED, LONG), compare=learnt,
     ),
     "C5": Claim(
         claim="Sharp attention leaves sparse weights for small devices.",
-        test=f"plain Echo, recall, longest size, the {KEPT} largest weights of each "
-        f"cross-attention row kept: accuracy at temperature {SHARP}, less that at 1",
-        unit="accuracy",
-        arms=(PLAIN,),
-        gate=(PLAIN,),
-        compare=pruned,
+        test=f"plain Echo, trained long, the {KEPT} largest weights of each cross-attention row "
+        f"kept: forced choice at temperature {SHARP}, less that at 1",
+        unit="accuracy", arms=(LONG,), compare=pruned,
     ),
     "C6": Claim(
         claim="The opposite, not to sharpen longer spans, may be better.",
-        test="recall, longest size: accuracy of focused cross-attention with sharpen_longer "
-        "false, less true",
-        unit="accuracy",
-        arms=(OPPOSITE, PUBLISHED),
-        gate=(PLAIN, OPPOSITE, PUBLISHED),
-        compare=opposite,
+        test="self-attention, trained long: forced choice with a temperature that rises with the "
+        "span, less that of one that falls",
+        unit="accuracy", arms=(SELF["softer"], SELF["sharper"]),
+        compare=trained(SELF["softer"], SELF["sharper"]),
     ),
-}
+}  # fmt: skip

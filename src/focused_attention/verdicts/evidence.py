@@ -1,14 +1,26 @@
 """What claims and checks are judged by: everything that the other stages measured."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from typing import TypeVar
+
+import numpy as np
 
 from focused_attention.params import Params
-from focused_attention.verdicts.findings import TRAINED, Answers, Cell, Options, Rows
+from focused_attention.verdicts.findings import Options, Rows
+from focused_attention.verdicts.heads import Heads, heads
+from focused_attention.verdicts.replies import Asked, Place, Replies
 
-PLAIN = "echo"  # the arm that most of the plan speaks of
-SHARP = 0.71  # the temperature that it compares with 1
+T = TypeVar("T")
+
+PLAIN = "echo"  # trained on recordings of up to 13 seconds
+LONG = "echo-long"  # and then of up to a minute
+SHARP = 0.71  # the temperature that is compared with 1
+
+
+class NotComparedError(Exception):
+    """Why a comparison cannot be made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +28,13 @@ class Evidence:
     """All that is judged, by arm."""
 
     params: Params
-    learning: Sequence[Mapping]  # rows of findings.learning
-    swept: Mapping[str, Mapping[Cell, Answers]]
-    spotted: Mapping[str, Sequence[Mapping]]  # rows of spotting
-    pruned: Mapping[str, Mapping[Cell, Answers]]
+    seeds: Mapping[str, Sequence[int]]
+    learning: Sequence[Mapping]  # rows of the table
+    recalled: Mapping[str, Mapping[Place, Replies]]
+    pruned: Mapping[str, Mapping[Place, Replies]]
+    spotted: Mapping[str, Mapping[tuple[int, float], tuple[np.ndarray, np.ndarray]]]
     entropies: Mapping[str, Sequence[Rows]]  # of every seed
-    guessed: Mapping[str, Sequence[Rows]]  # of every seed
-    asked: Rows  # asked.csv
+    asked: Mapping[tuple[str, str, int], Asked]
     wer: Rows  # tables/wer.csv
     pairs: Rows  # tables/pairs.csv
     arms: Rows  # tables/arms.csv
@@ -32,37 +44,68 @@ class Evidence:
     def options(self) -> Options:
         return Options(self.params.collect.resamples, self.params.collect.confidence)
 
-    def untrained(self, *names: str) -> list[str]:
-        """The arms of `names` whose seeds, on average, did not learn to recall: the plan's gate."""
-        recalled: dict[str, list[float]] = {}
-        for row in self.learning:
-            recalled.setdefault(row["arm"], []).append(row["recall_first_word"] or 0.0)
-        passed = {arm for arm, shares in recalled.items() if fmean(shares) >= TRAINED}
-        return [name for name in names if name not in passed]
+    def among_learned(self, *arms: str) -> "Evidence":
+        """The same of those seeds alone of which every one of these arms learned to recall.
+
+        Raises NotComparedError if that is not one, or if the arms do not share their seeds.
+        """
+        of = [self.seeds.get(arm, ()) for arm in arms]
+        learned = {(row["arm"], row["seed"]) for row in self.learning if row["learned"]}
+        kept = [
+            place for place, seed in enumerate(of[0])
+            if all((arm, seed) in learned for arm in arms)
+        ]  # fmt: skip
+        if not kept or any(tuple(other) != tuple(of[0]) for other in of):
+            raise NotComparedError("no seed of which all arms learned to recall")
+
+        def some(cells: Mapping[str, Mapping[Place, Replies]]) -> dict:
+            return {
+                arm: {place: replies.of_seeds(kept) for place, replies in cells[arm].items()}
+                for arm in arms
+                if arm in cells
+            }
+
+        return dataclasses.replace(
+            self,
+            seeds={arm: [of[0][place] for place in kept] for arm in arms},
+            recalled=some(self.recalled),
+            pruned=some(self.pruned),
+            spotted={
+                arm: {at: tuple(x[kept] for x in sides) for at, sides in self.spotted[arm].items()}
+                for arm in arms
+                if arm in self.spotted
+            },
+            entropies={
+                arm: [self.entropies[arm][place] for place in kept]
+                for arm in arms
+                if arm in self.entropies
+            },
+        )
+
+    @property
+    def longest(self) -> Place:
+        """The most words to be passed over, with cross-attention as it was trained."""
+        return Place(hay=max(self.params.recall.words))
+
+    def heads(self, arm: str, filler: str = "words") -> dict[tuple[str, str, float, int], Heads]:
+        """How sharp an arm's heads are. Raises NotComparedError if it was not measured."""
+        if arm not in self.entropies:
+            raise NotComparedError(f"this profile does not train or measure {arm}")
+        of_filler = [
+            [row for row in rows if row["filler"] == filler] for rows in self.entropies[arm]
+        ]
+        return heads(of_filler, self.params.entropy.utterances)
 
 
-class NotComparedError(Exception):
-    """Why a comparison cannot be made."""
-
-
-class UnjudgedError(NotComparedError):
-    """Arms did not learn, or a check failed: the comparison can be shown, but decides nothing."""
-
-
-def asked(cells: Mapping[str, Mapping[Cell, Answers]], arm: str, place: Cell) -> Answers:
+def numbered(cells: Mapping[str, Mapping], arm: str, place) -> T:
     """Raises NotComparedError if the arm was not asked there."""
     if arm not in cells:
-        raise NotComparedError(f"this profile does not measure {arm} here")
+        raise NotComparedError(f"this profile does not train or measure {arm}")
     if place not in cells[arm]:
-        where = f"{place.task}, {place.hay} to pass over, temperature {place.temperature:g}"
-        raise NotComparedError(f"this profile does not measure {arm} at {where}")
+        raise NotComparedError(f"this profile does not measure {arm} at {place}")
     return cells[arm][place]
 
 
-def longest(evidence: Evidence, task: str, temperature: float = 1.0, **changes) -> Cell:
-    """Cross-attention at the longest size of a task."""
-    sweep = evidence.params.sweep
-    needles, sizes = (
-        (sweep.pairs, sweep.words) if task == "recall" else (sweep.digits, sweep.prompts)
-    )
-    return Cell(task, needles, max(sizes), "cross", temperature, **changes)
+def replied(cells: Mapping[str, Mapping[Place, Replies]], arm: str, place: Place) -> Replies:
+    """An arm's answers at a place; see `numbered`."""
+    return numbered(cells, arm, place)

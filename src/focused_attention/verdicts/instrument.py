@@ -1,9 +1,8 @@
 """The plan's checks of the instrument that results can tell; the others are tests.
 
-If one fails, nothing is judged: so the plan has it, and so it was judged. That is too much and too
-little: a check stops claims on which it has no bearing, and one that asks for no effect at all
-passes where seeds are few. Every check therefore names the claims it guards, and says what the next
-plan's rule, which bounds the effect, would make of it; that decides nothing here.
+A check names the claims that it guards. One that something must not change holds if its 99 %
+interval lies within two points either way, fails if it lies outside, and waits otherwise for more
+recordings or seeds; one that something must change, the other way round.
 """
 
 from collections.abc import Callable
@@ -11,20 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.verdicts.chance import any_digit
+from focused_attention.verdicts.effects import Effect, effect
 from focused_attention.verdicts.evidence import (
+    LONG,
     PLAIN,
     SHARP,
     Evidence,
     NotComparedError,
-    asked,
-    longest,
+    replied,
 )
-from focused_attention.verdicts.findings import Options
-from focused_attention.verdicts.statistics import seeds_difference, seeds_interval
+from focused_attention.verdicts.replies import Asked
 
 HOT = 4.0
-CHANCE = float(any_digit())  # of another recording's value, whatever was heard in this one
 CERTAIN = 0.99  # confidence of a check: one good instrument in twenty is too many to stop
 BOUND = 0.02  # of an effect that does not matter, as the claims have it
 
@@ -32,88 +29,92 @@ BOUND = 0.02  # of an effect that does not matter, as the claims have it
 class Check(NamedTuple):
     test: str
     guards: tuple[str, ...]  # claims on which it has a bearing
-    bound: float | None  # of an effect, in the next plan; None where equality is exact
     measure: Callable[[Evidence], dict]
 
 
 def check(evidence: Evidence) -> dict[str, dict]:
-    """Every check: {name: {test, guards, confidence, holds, equivalence, ...}}.
-
-    `holds` is None where this profile does not measure it, and `confidence` None where there is no
-    interval. `equivalence` is {bound, outcome} by the rule of the next plan: an effect that must
-    not be holds within the bound, fails beyond it, and else waits for more recordings or seeds; one
-    that must be, the other way round.
-    """
+    """Every check: {name: {test, guards, state, ...}}, its state holds, fails, waits or not run."""
     checks = {}
     for name, one in CHECKS.items():
-        certain = None if one.bound is None else CERTAIN
-        about = {"test": one.test, "guards": list(one.guards), "confidence": certain}
         try:
             found = one.measure(evidence)
-            outcome = found.pop("outcome", "holds" if found["holds"] else "fails")
         except NotComparedError as error:
-            found, outcome = {"holds": None, "reason": str(error)}, None
-        checks[name] = about | found | {"equivalence": {"bound": one.bound, "outcome": outcome}}
+            found = {"state": "not run", "reason": str(error)}
+        checks[name] = {"test": one.test, "guards": list(one.guards)} | found
     return checks
 
 
-def outcome(within: bool, beyond: bool) -> str:
-    """Of an interval that lies within the bound, beyond it, or across."""
+def state(within: bool, beyond: bool) -> str:
+    """Of an interval that lies where it must, where it must not, or across."""
     return "holds" if within else "fails" if beyond else "waits"
 
 
-def check_exchanged(evidence: Evidence) -> dict:
-    options = Options(evidence.params.collect.resamples, CERTAIN)._asdict()
-    sharp, plain = (
-        asked(evidence.swept, PLAIN, longest(evidence, "recall", t, answers="another"))
-        for t in (SHARP, 1.0)
-    )
-    low, high = seeds_interval(*plain[:2], **options)
-    change = seeds_difference(sharp[:2], plain[:2], **options)
+def bounded(found: Effect) -> dict:
+    """A change that must not be."""
+    low, high = found.found.low, found.found.high
     return {
-        "holds": low <= CHANCE <= high and change.low <= 0 <= change.high,
-        "outcome": outcome(  # from above alone: of these answers not all are digits
-            within=high <= CHANCE + BOUND and change.low >= -BOUND and change.high <= BOUND,
-            beyond=low > CHANCE + BOUND or change.low > BOUND or change.high < -BOUND,
-        ),
-        "rate": float(plain.above.mean()), "low": low, "high": high, "chance": CHANCE,
-        "difference": change.estimate, "difference_low": change.low,
-        "difference_high": change.high,
+        "state": state(low >= -BOUND and high <= BOUND, low > BOUND or high < -BOUND),
+        "effect": found.found.estimate, "low": low, "high": high, "seeds": found.seeds,
+        "n": found.n,
     }  # fmt: skip
 
 
-def check_hot(evidence: Evidence) -> dict:
-    if PLAIN in evidence.swept and evidence.untrained(PLAIN):
-        raise NotComparedError(f"{PLAIN} did not learn to recall: there is nothing to lower")
-    hot, plain = (
-        [
-            asked(evidence.swept, PLAIN, longest(evidence, "recall", t)._replace(hay=hay)).above
-            for hay in evidence.params.sweep.words
-        ]
-        for t in (HOT, 1.0)
-    )
-    sides = ((above, np.ones_like(above)) for above in map(np.hstack, (hot, plain)))
-    options = Options(evidence.params.collect.resamples, CERTAIN)
-    change = seeds_difference(*sides, **options._asdict())
-    return {
-        "holds": change.high < 0,
-        "outcome": outcome(within=change.high < -BOUND, beyond=change.low > -BOUND),
-        "difference": change.estimate, "low": change.low, "high": change.high,
-    }  # fmt: skip
+def exchanged(given: np.ndarray, held: Asked) -> np.ndarray:
+    """Whether forced choices (seeds, n) are the values of the next recordings.
+
+    Only of recordings in which that digit was heard: no other could be chosen.
+    """
+    n = given.shape[1]
+    others = np.roll(held.value[:n], -1)
+    heard = [
+        other in own + rest + lone
+        for other, own, rest, lone in zip(others, held.value, held.others, held.lone, strict=False)
+    ]
+    return (given == others)[:, heard].astype(float)
+
+
+def check_exchanged(arm: str) -> Callable[[Evidence], dict]:
+    def measure(evidence: Evidence) -> dict:
+        place = evidence.longest
+        held = evidence.asked[place.split, place.filler, place.hay]
+        sharp, plain = (
+            exchanged(replied(evidence.recalled, arm, place._replace(temperature=t)).forced, held)
+            for t in (SHARP, 1.0)
+        )
+        found = effect(sharp - plain, evidence.options.resamples, CERTAIN)
+        return bounded(found) | {"rate": float(plain.mean())}
+
+    return measure
+
+
+def check_hot(arm: str) -> Callable[[Evidence], dict]:
+    def measure(evidence: Evidence) -> dict:
+        place = evidence.longest
+        hot, plain = (
+            replied(evidence.recalled, arm, place._replace(temperature=t)).bound.astype(float)
+            for t in (HOT, 1.0)
+        )
+        found = effect(hot - plain, evidence.options.resamples, CERTAIN).found
+        return {
+            "state": state(found.high < -BOUND, found.low > -BOUND),
+            "effect": found.estimate, "low": found.low, "high": found.high,
+        }  # fmt: skip
+
+    return measure
 
 
 def check_neutral(evidence: Evidence) -> dict:
-    different = cells = 0
-    for swept in evidence.swept.values():
-        for place, answers in swept.items():
-            own = (place.split, place.answers) == ("test", "own")
-            if own and place.temperature == 1 and place.slot != "cross":
+    cells, different = 0, []
+    for arm, cell in evidence.recalled.items():
+        for place, answers in cell.items():
+            if place.slot != "cross" and place.temperature == 1:
                 cells += 1
-                same = swept[place._replace(slot="cross")]
-                different += not all(map(np.array_equal, answers[:2], same[:2]))
+                same = cell[place._replace(slot="cross")]
+                if not np.array_equal(answers.forced, same.forced):
+                    different.append((arm, place))
     if not cells:
         raise NotComparedError("this profile heats cross-attention alone")
-    return {"holds": not different, "cells": cells, "different": different}
+    return {"state": state(not different, bool(different)), "cells": cells}
 
 
 def check_entropy(evidence: Evidence) -> dict:
@@ -127,23 +128,28 @@ def check_entropy(evidence: Evidence) -> dict:
     if not values:
         raise NotComparedError("this profile does not measure entropies")
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return {"holds": low >= 0 and high <= 1, "low": low, "high": high}
+    return {"state": state(low >= 0 and high <= 1, low < 0 or high > 1), "low": low, "high": high}
 
 
-RECALL = ("C1", "C4", "C5", "C6")  # claims on what is recalled
-HEATED = ("C1", "C3", "C4", "C5")  # claims in which temperature is turned at inference
 CHECKS = {
-    "exchanged": Check(
-        f"answers compared with another utterance's fall to chance, and temperature {SHARP} "
-        "changes nothing",
-        RECALL, BOUND, check_exchanged,
+    "exchanged short": Check(
+        f"trained short: forced choices are no more often another recording's at {SHARP}",
+        ("C1a",), check_exchanged(PLAIN),
     ),
-    "hot": Check(
-        f"temperature {HOT:g} in cross-attention lowers recall over all sizes",
-        RECALL, BOUND, check_hot,
+    "exchanged long": Check(
+        f"trained long: forced choices are no more often another recording's at {SHARP}",
+        ("C1b", "C4", "C5"), check_exchanged(LONG),
+    ),
+    "hot short": Check(
+        f"trained short: temperature {HOT:g} in cross-attention ruins binding",
+        ("C1a",), check_hot(PLAIN),
+    ),
+    "hot long": Check(
+        f"trained long: temperature {HOT:g} in cross-attention ruins binding",
+        ("C1b", "C4", "C5"), check_hot(LONG),
     ),
     "neutral": Check(
-        "at temperature 1 every slot gives the same answers", HEATED, None, check_neutral
+        "at temperature 1 every slot gives the same answers", (), check_neutral
     ),
-    "entropy": Check("entropy / log n lies between 0 and 1", ("C2",), None, check_entropy),
+    "entropy": Check("entropy / log n lies between 0 and 1", ("C2",), check_entropy),
 }  # fmt: skip

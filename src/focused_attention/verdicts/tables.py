@@ -1,0 +1,128 @@
+"""What trained arms answered, as tidy tables."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from focused_attention.verdicts.evidence import Evidence, Options
+from focused_attention.verdicts.findings import Rows
+from focused_attention.verdicts.lengths import best, slope
+from focused_attention.verdicts.replies import KINDS, Asked, Place, Replies, kinds
+from focused_attention.verdicts.statistics import bootstrap, interval, intervals
+
+LEARNED = 0.9  # share of dev values recalled at which a seed has learned
+TRANSITION = 0.5  # and at which it has begun to
+RATE = (
+    "seeds", "utterances", "rate", "low", "high", "difference", "difference_low", "difference_high",
+)  # fmt: skip
+PLACE = ("hay", "seconds", "filler", "slot", "temperature")
+COLUMNS = {
+    "answers": ("arm", *PLACE, "measure", *RATE),
+    "pruning": ("arm", *PLACE, "top_k", "measure", *RATE),
+    "slopes": ("arm", "filler", "seeds", "utterances", "hay", "seconds", "best", "low", "high"),
+    "spotting": ("arm", "hay", "temperature", "measure", *RATE),
+    "entropy-length": (
+        "arm", "filler", "slot", "metric", "temperature", "hay", "seconds", "seeds", "mean", "low",
+        "high", "collapsed_heads", "one_hot_heads", "heads",
+    ),
+    "learning": (
+        "arm", "seed", "steps", "transition_step", "recall", "recall_short", "spot", "learned",
+    ),
+    "temperatures": ("arm", "seed", "slot", "layer", "head", "temperature", "slope"),
+}  # fmt: skip
+
+
+def measured(replies: Replies, held: Asked) -> Iterator[tuple[str, np.ndarray]]:
+    """Every measure of the answers at a place, (seeds, n): shares, and nats."""
+    yield "bound", replies.bound
+    told = kinds(replies.written, held)
+    for kind, name in enumerate(KINDS):
+        yield name, told == kind
+    yield "nats", replies.nats
+
+
+def answers(
+    arm: str, cells: Mapping[Place, Replies], asked: Mapping, options: Options
+) -> list[dict]:
+    """Every measure at every place, and its paired difference from temperature 1."""
+    rows = []
+    for place, replies in cells.items():
+        if place.split != "test":
+            continue
+        held = asked[place.split, place.filler, place.hay]
+        base = dict(measured(cells[place._replace(temperature=1.0)], held))
+        draws = bootstrap(*replies.bound.shape, options.resamples)
+        about = {name: getattr(place, name) for name in ("hay", "filler", "slot", "temperature")}
+        about |= {"arm": arm, "seconds": held.seconds, "top_k": place.top_k or ""}
+        for name, values in measured(replies, held):
+            drawn = draws.sums(values) / values.size
+            change = drawn - draws.sums(base[name]) / values.size
+            ends = [intervals(side, options.confidence) for side in (drawn, change)]
+            rows.append(
+                about | {"measure": name, "seeds": draws.seeds, "utterances": draws.n}
+                | {"rate": float(drawn[0]), "low": ends[0][0], "high": ends[0][1]}
+                | {"difference": float(change[0])}
+                | {"difference_low": ends[1][0], "difference_high": ends[1][1]}
+            )  # fmt: skip
+    return rows
+
+
+def slopes(arm: str, cells: Mapping[Place, Replies], options: Options) -> list[dict]:
+    """log2 of the best temperature of cross-attention at every length, by forced choice's nats.
+
+    It is a parabola's vertex, see `lengths.best`. The row without hay is its slope, in octaves of
+    temperature an octave of seconds; what schedules of temperature foretell.
+    """
+    rows = []
+    for filler in dict.fromkeys(place.filler for place in cells):
+        lines: dict[int, list[Place]] = {}
+        for place in cells:
+            if (place.slot, place.split, place.filler) == ("cross", "test", filler):
+                lines.setdefault(place.hay, []).append(place)
+        if len(lines) < 2 or any(len(line) < 5 for line in lines.values()):
+            continue
+        seconds = [cells[line[0]].seconds for line in lines.values()]
+        found = []
+        for line in lines.values():
+            line = sorted(line, key=lambda place: place.temperature)
+            values = np.stack([cells[place].nats for place in line])  # (T, seeds, n)
+            draws = bootstrap(*values.shape[1:], options.resamples)
+            curves = draws.sums(values) / values[0].size  # (R, T)
+            found.append(best([place.temperature for place in line], curves))
+        size = {"seeds": draws.seeds, "utterances": draws.n}
+        told = [*zip(lines, seconds, found, strict=True)]
+        told.append(("", "", slope(seconds, np.stack(found, axis=-1))))
+        for hay, length, drawn in told:
+            low, high = interval(drawn[1:], options.confidence)
+            rows.append(
+                {"arm": arm, "filler": filler} | size | {"hay": hay, "seconds": length}
+                | {"best": float(drawn[0]), "low": low, "high": high}
+            )  # fmt: skip
+    return rows
+
+
+def softness(arm: str, evidence: Evidence, entropy_length) -> list[dict]:
+    """How sharp heads are against length, by what there is to be passed over."""
+    runs, rows = evidence.entropies[arm], []
+    for filler in evidence.params.entropy.fillers:
+        chosen = [[row for row in of_seed if row["filler"] == filler] for of_seed in runs]
+        counted = evidence.params.entropy.utterances
+        found = entropy_length(arm, chosen, counted, evidence.options)
+        rows += [row | {"filler": filler} for row in found]
+    return rows
+
+
+def learning(arm: str, seed: int, steps: int, dev: Rows) -> dict:
+    """When a run began to recall, and what it could do at its last dev measurement."""
+    recall = [(int(r["step"]), float(r["first_word"])) for r in dev if r["task"] == "recall"]
+    last = {row["task"]: float(row["first_word"]) for row in dev}
+    return {
+        "arm": arm, "seed": seed, "steps": steps,
+        "transition_step": next((step for step, share in recall if share >= TRANSITION), ""),
+        "recall": last.get("recall", ""), "recall_short": last.get("recall short", ""),
+        "spot": last.get("spot", ""), "learned": last.get("recall", 0.0) >= LEARNED,
+    }  # fmt: skip
+
+
+def joined(parts: Sequence[Sequence[dict]]) -> list[dict]:
+    return [row for part in parts for row in part]

@@ -1,0 +1,113 @@
+"""Answers by kind: who binds, who only hears, and who answers somebody else's question."""
+
+import numpy as np
+import pytest
+
+from focused_attention.errors import UserError
+from focused_attention.verdicts.findings import Options
+from focused_attention.verdicts.guessers import guessers
+from focused_attention.verdicts.instrument import exchanged
+from focused_attention.verdicts.replies import KINDS, Place, Replies, asked, gather, kinds
+from focused_attention.verdicts.tables import slopes
+from tests.verdicts import planted
+
+N = 3000
+
+
+@pytest.fixture(scope="module")
+def held():
+    return planted.recordings(N)
+
+
+def shares(given, held):
+    told = kinds(given, held)
+    return {name: float((told == kind).mean()) for kind, name in enumerate(KINDS)}
+
+
+def test_kinds_of_a_written_digit():
+    held = planted.recordings(1)
+    value, swapped, lone = held.value[0], held.others[0][0], held.lone[0][0]
+    unheard = next(d for d in "0123456789" if d not in value + held.others[0] + held.lone[0])
+    given = np.array([[value], [swapped], [lone], [unheard], ["-"]])
+    assert kinds(given, held)[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_binding_a_hearing_and_a_shuffled_model_are_told_apart(held):
+    assert shares(planted.binding(held), held) == dict.fromkeys(KINDS, 0.0) | {"right": 1.0}
+    hears = shares(planted.hearing(held), held)
+    assert hears["right"] == pytest.approx(1 / 6, abs=0.02)
+    assert hears["swapped"] == pytest.approx(2 / 6, abs=0.02)
+    assert hears["unpaired"] == pytest.approx(3 / 6, abs=0.02)
+    assert hears["unheard"] == hears["none"] == 0
+    moved = shares(planted.shuffled(held), held)
+    assert moved["right"] == pytest.approx(1 / 10, abs=0.03)
+    assert moved["unheard"] == pytest.approx(4 / 10, abs=0.03)
+
+
+def test_answers_to_other_questions_are_found_where_they_are(held):
+    assert exchanged(planted.shuffled(held), held).mean() == 1
+    assert exchanged(planted.hearing(held), held).mean() == pytest.approx(1 / 6, abs=0.02)
+    own = exchanged(planted.binding(held), held).mean()
+    assert own == pytest.approx((1 / 10) / (6 / 10), abs=0.03)
+
+
+def test_guessers_are_held_against_what_the_recordings_hold(held):
+    found = guessers({("test", "words", 56): held, ("dev", "words", 56): planted.recordings(5)})
+    assert found["any digit"] == 0.1
+    assert found["any heard digit"] == pytest.approx(1 / 6)
+    assert found["any value of a pair"] == pytest.approx(1 / 3)
+    for name in ("nearest", "last_pair", "last"):
+        given = getattr(held, name)[None]
+        named = {"nearest": "nearest digit", "last_pair": "value of the last pair"}
+        assert found[named.get(name, "last heard digit")] == shares(given, held)["right"]
+
+
+def rows(**changes):
+    row = {"task": "recall", "filler": "words", "hay": "4", "slot": "cross", "split": "test"}
+    row |= {"temperature": "0.71", "utterances": "2", "right": "10", "bound": "11"}
+    return [
+        row | {"written": "3-", "forced": "35", "nats": "0.1 0.25", "seconds": "13.4"} | changes
+    ]
+
+
+def test_seeds_are_put_together_by_place():
+    found = gather([rows(), rows(right="00", written="--")], "results/recall")
+    ((place, replies),) = found.items()
+    assert place == Place(hay=4, temperature=0.71)
+    assert replies.right.tolist() == [[True, False], [False, False]]
+    assert replies.bound.all()
+    assert replies.nats.tolist() == [[0.1, 0.25]] * 2
+    assert replies.of_seeds([1]).written.tolist() == [["-", "-"]]
+
+
+def test_seeds_that_were_asked_otherwise_are_an_error():
+    with pytest.raises(UserError, match="results/recall: the seeds differ"):
+        gather([rows(), rows(hay="20")], "results/recall")
+
+
+def test_what_was_asked_is_read_by_place():
+    row = {"split": "test", "filler": "silence", "hay": "4", "value": "31", "others": "12 -"}
+    row |= {"lone": "- 567", "nearest": "31", "last_pair": "22", "last": "27", "seconds": "13.4"}
+    held = asked([row])["test", "silence", 4]
+    assert held.paired.tolist() == [3, 1]
+    assert held.alone.tolist() == [0, 3]
+
+
+def test_a_planted_slope_of_the_best_temperature_is_recovered():
+    """Losses whose minimum falls by a tenth of an octave an octave of length."""
+    heats, rng = (0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0), np.random.default_rng(4)
+    cells = {}
+    for hay, seconds in ((4, 15.0), (20, 30.0), (56, 60.0)):
+        best = -0.1 * np.log2(seconds / 15)
+        luck = 0.1 * rng.random((5, 64))
+        for heat in heats:
+            nats = (np.log2(heat) - best) ** 2 + luck
+            empty = np.zeros((5, 64), bool)
+            cells[Place(hay=hay, temperature=heat)] = Replies(
+                empty, empty, nats, empty, empty, seconds
+            )
+    found = slopes("echo", cells, Options(200, 0.95))
+    assert [row["best"] for row in found[:3]] == pytest.approx([0, -0.1, -0.2], abs=1e-6)
+    assert found[3]["hay"] == ""
+    assert found[3]["best"] == pytest.approx(-0.1, abs=1e-6)
+    assert found[3]["low"] - 1e-9 <= found[3]["best"] <= found[3]["high"] + 1e-9
