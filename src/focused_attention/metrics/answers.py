@@ -14,6 +14,7 @@ from focused_attention.metrics.counts import MOST
 from focused_attention.models import SpeechModel
 from focused_attention.runs.hearing import Heard
 from focused_attention.tasks.batches import Batch
+from focused_attention.tasks.compose import Composer
 from focused_attention.tasks.haystack import HaystackComposer
 
 NO_DIGIT = "-"
@@ -37,13 +38,13 @@ class Spotted(NamedTuple):
 
 def logits(
     model: SpeechModel,
-    haystacks: HaystackComposer,
+    composer: Composer,
     batch: Batch,
     audio: Tensor,
     mask: Tensor | None,
 ) -> Tensor:
     """Of the first word of each utterance's answer, (B, V)."""
-    (place,) = {len(haystacks.composer.prefix(u)) - 1 for u in batch.utterances}
+    (place,) = {len(composer.prefix(u)) - 1 for u in batch.utterances}
     return model.decoder(batch.tokens[:, : place + 1], audio, mask).logits[:, place]
 
 
@@ -85,13 +86,12 @@ def replies(haystacks: HaystackComposer, batch: Batch, found: Tensor) -> list[Re
 
 def spotted(
     model: SpeechModel,
-    haystacks: HaystackComposer,
+    composer: Composer,
     batch: Batch,
     audio: Tensor,
     mask: Tensor | None,
 ) -> list[Spotted]:
     """Which digits the model writes, in their order, and what else."""
-    composer = haystacks.composer
     texts = written(model, composer, batch.utterances, audio, mask, max_tokens=3 * MOST)
     return [
         against(u.text.split(), text.split()[:MOST])
