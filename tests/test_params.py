@@ -141,6 +141,8 @@ def test_an_arm_does_not_depend_on_another_arms_settings(written):
         ({"runs": {"train": {"arms": ["whisper", "ehco"]}}}, "unknown arm 'ehco'"),
         ({"arms": {"echo": {"head": 3}}}, "arms.echo: unknown key 'head'"),
         ({"tasks": 3}, "tasks: expected a mapping"),
+        ({"arithmetic": "avx2"}, "arithmetic: expected canonical or native, given 'avx2'"),
+        ({"arithmetic": ["native"]}, "arithmetic: expected canonical or native, given ['native']"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_file_and_key(written, changes, message):

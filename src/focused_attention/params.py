@@ -8,7 +8,7 @@ import argparse
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from focused_attention.errors import UserError, run
 from focused_attention.measuring import Entropy, Prune, Recall, Spot
@@ -200,6 +200,7 @@ class Params:
     finished: list[str]  # profiles whose committed runs are judged again
     listened: list[str]  # profiles whose rows of listening are judged
     threads: int
+    arithmetic: Literal["canonical", "native"]  # of the CPU
     runs: Runs
     fetch: Fetch
     prepare: Prepare

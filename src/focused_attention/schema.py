@@ -70,6 +70,10 @@ def build(kind: type, value: object, file: str, where: str):
     if origin is None and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     expected = kind.__name__ if origin is None else str(kind)
+    if origin is typing.Literal:
+        if value in args:
+            return value
+        expected = " or ".join(args)
     raise UserError(f"{file}: {where}: expected {expected}, given {value!r}")
 
 

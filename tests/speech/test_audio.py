@@ -35,6 +35,27 @@ def test_log_mel_is_whispers(n_mels, samples):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
+def log_mel_directly(waveform, n_mels, hop):
+    """By the textbook, in float64: (n_mels, frames)."""
+    padded = np.pad(waveform, 200, mode="reflect")
+    window = np.hanning(401)[:-1]  # periodic
+    frames = [padded[hop * t :][:400] * window for t in range(len(waveform) // hop)]
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    filters = audio.mel_filters(n_mels, torch.float64).numpy()
+    return np.log10(np.maximum(filters @ power.T, 1e-10))
+
+
+@pytest.mark.parametrize(("n_mels", "hop"), [(80, 320), (128, 160)])
+def test_log_mel_of_float64_is_exact_to_its_last_digits(n_mels, hop):
+    waveform = noise(16077).double()
+    ours = audio.log_mel(waveform, n_mels, hop)
+    directly = torch.from_numpy(log_mel_directly(waveform.numpy(), n_mels, hop))
+    torch.testing.assert_close(ours, directly, atol=1e-10, rtol=0)
+    single = audio.log_mel(waveform.float(), n_mels, hop)
+    torch.testing.assert_close(single.double(), directly, atol=1e-4, rtol=0)
+    assert single.dtype == torch.float32
+
+
 def test_log_mel_of_silence_is_the_floor():
     assert (audio.log_mel(torch.zeros(3200)) == -10).all()
 
@@ -96,6 +117,10 @@ def test_change_speed_moves_length_and_pitch(speed):
     changed = audio.change_speed(tone(1.0, hertz=400), speed)
     assert len(changed) == pytest.approx(16000 / speed, abs=1)
     assert changed.dtype == np.float32
+    double = audio.change_speed(tone(1.0, hertz=400).astype(np.float64), speed)
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(changed, double, atol=1e-5)
+    assert (double != double.astype(np.float32)).any()  # nothing was rounded on the way
     spectrum = np.abs(np.fft.rfft(changed * np.hanning(len(changed))))
     assert spectrum.argmax() * 16000 / len(changed) == pytest.approx(400 * speed, abs=2)
 

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 def elsewhere(folder, monkeypatch):
     """The folder as the current one, on a machine whose device is `meta`, with untrained models."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(device, "prepare", lambda threads: torch.device("meta"))
+    monkeypatch.setattr(device, "prepare", lambda threads, arithmetic: torch.device("meta"))
     monkeypatch.setattr(Session, "trained", lambda work: work.model.to(work.hardware).eval())
     return monkeypatch
 

@@ -47,6 +47,7 @@ def desk(house):
     shutil.copytree(ROOT / "profiles", "profiles")
     Path("paper/figures").mkdir(exist_ok=True)
     machine.main([])
+    shutil.copy(ROOT / "results/arithmetic.json", "results")
     write_findings(Path("results/grid"), "a desk", ("echo", "echo-cross-learned-span", LOCAL))
     write_findings(Path("results/local-encoder"), "a desk", ("echo", LOCAL))
     write_findings(Path("results/replication"), "a desk", verdict="supported")
@@ -104,6 +105,7 @@ def test_a_missing_number_breaks_the_build(desk):
         "results/pilot/findings/optimum.csv",
         "results/benchmark-attention.json",
         "results/benchmark-speech.json",
+        "results/arithmetic.json",
         "results/machines.json",
         "results/pilot/findings/spotting.csv",
         "paper/references.bib",
@@ -208,6 +210,13 @@ def test_every_verdict_has_its_words(desk, verdict):
     nothing = compiled()
     write_findings(Path("results/pilot"), "a made-up processor", STUDIED, verdict)
     assert compiled() != nothing
+
+
+def test_bytes_that_differ_between_processors_are_told(desk):
+    before = compiled()
+    path = Path("results/arithmetic.json")
+    path.write_text(path.read_text().replace("29b59108aafd", "0123456789ab", 1))
+    assert compiled() != before
 
 
 def test_findings_are_those_of_the_profile_that_is_named(desk):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focused_attention.errors import UserError
-from focused_attention.tasks.compose import SILENCE, split_of
+from focused_attention.speech.audio import mel_filters
+from focused_attention.tasks.compose import NOISE_SECONDS, SILENCE, split_of
 from focused_attention.tasks.utterances import DIGITS, TASKS
 
 
@@ -51,6 +52,16 @@ def test_noise_has_the_level_asked_for(composer):
     added = 10 ** composer.render(noisy).double() - signal
     ratio = 10 * torch.log10(signal.mean() / added.mean())
     assert abs(float(ratio) - 10.0) < 1.0  # the noise's own power varies over a short stretch
+
+
+def test_noise_is_computed_in_float64_and_then_rounded(composer):
+    meta, params = composer.store.meta, composer.params
+    samples = int((2 * params.max_seconds + NOISE_SECONDS) * meta.sample_rate)
+    padded = np.pad(np.random.default_rng(0).standard_normal(samples), 200, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, 400)[:: meta.hop]
+    power = np.abs(np.fft.rfft(frames[: samples // meta.hop] * np.hanning(401)[:-1])) ** 2
+    mel = power @ mel_filters(meta.n_mels, torch.float64).numpy().T
+    np.testing.assert_allclose(composer.noise.numpy(), mel / mel.mean(), rtol=6.1e-8, atol=0)
 
 
 @given(st.text(min_size=1, max_size=30))

@@ -99,9 +99,10 @@ class Session:
 
     def provenance(self, split: str, stage: str, *listed: str) -> dict:
         """What stands beside every number that a stage makes of this run; see `revision`."""
+        threads, arithmetic = self.params.threads, self.params.arithmetic
         return {
             "profile": self.params.profile,
-            "hardware": device.describe(self.hardware, self.params.threads),
+            "hardware": device.describe(self.hardware, threads, arithmetic),
             "revision": self.revision(stage, *listed),
             "arm": self.arm["arm"],
             "seed": self.seed,
@@ -115,6 +116,8 @@ class Session:
         more = {"haystack": values["haystack"]} if self.study == "seek" else {}
         if (precision := device.precision(self.hardware)) != "float32":
             more["precision"] = precision
+        elif self.params.arithmetic != device.NATIVE:
+            more["arithmetic"] = self.params.arithmetic
         return more | {
             "arm": self.arm,
             "seed": self.seed,
@@ -161,11 +164,11 @@ def begin(
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     params = load()
+    hardware = device.prepare(params.threads, params.arithmetic)  # before any tensor is made
     arm = of_study(resolve(params, args.arm), getattr(params, study))
     store = FeatureStore.open(FEATURES)
     store = view(store) if view else store
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
-    hardware = device.prepare(params.threads)
     torch.manual_seed(args.seed)
     return Session(
         study=study,

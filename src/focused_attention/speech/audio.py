@@ -23,7 +23,11 @@ BAND = 32  # filters applied together
 
 
 def decode(file: Path) -> np.ndarray:
-    """A recording as 16 kHz mono float32 in [-1, 1], shape (samples,); some have no samples."""
+    """A recording as 16 kHz mono float32 in [-1, 1], shape (samples,); some have no samples.
+
+    G.722 gives whole numbers over 32768, which float32 holds exactly. What is resampled, or decoded
+    in floating point as Vorbis is, may differ in its last digit with the decoder's kernels.
+    """
     # Imported on use: a machine that only trains has no PyAV.
     import av
 
@@ -44,14 +48,14 @@ def decode(file: Path) -> np.ndarray:
 
 
 def change_speed(waveform: np.ndarray, speed: float) -> np.ndarray:
-    """Play faster (> 1) or slower (< 1), pitch included, by resampling."""
+    """Play faster (> 1) or slower (< 1), pitch included, by resampling in the waveform's type."""
     # Imported on use: a machine that only trains has no SciPy.
     from scipy.signal import resample_poly
 
     ratio = Fraction(speed).limit_denominator(100)
     if ratio == 1:
         return waveform
-    return resample_poly(waveform, ratio.denominator, ratio.numerator).astype(np.float32)
+    return resample_poly(waveform, ratio.denominator, ratio.numerator)
 
 
 def trim(waveform: np.ndarray, hop: int = HOP, threshold: float = 40.0) -> np.ndarray:
@@ -73,7 +77,7 @@ def trim(waveform: np.ndarray, hop: int = HOP, threshold: float = 40.0) -> np.nd
 
 
 @cache
-def mel_filters(n_mels: int) -> Tensor:
+def mel_filters(n_mels: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Slaney's mel filterbank, (n_mels, N_FFT // 2 + 1), every filter of the same area.
 
     The mel scale is linear below 1 kHz, 15 mel, and logarithmic above: 27 mel from 1 to 6.4 kHz
@@ -93,30 +97,31 @@ def mel_filters(n_mels: int) -> Tensor:
     bins = np.linspace(0, nyquist, N_FFT // 2 + 1)
     rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
     triangles = np.maximum(0, np.minimum(rising, falling))
-    return torch.from_numpy((triangles * 2 / (right - left)).astype(np.float32))
+    return torch.from_numpy(triangles * 2 / (right - left)).to(dtype)
 
 
 @cache
-def _window_and_bands(n_mels: int, device: torch.device) -> tuple[Tensor, list]:
+def _window_and_bands(n_mels: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, list]:
     """The periodic Hann window, and the filters in bands.
 
     A band is some neighbouring filters and the slice of interleaved (real, imaginary) values that
     they hear; every filter value stands twice. Most of the filterbank is zeros that are skipped.
     """
     bands = []
-    for filters in mel_filters(n_mels).split(BAND):
+    for filters in mel_filters(n_mels, dtype).split(BAND):
         heard = filters.any(0).nonzero()
         first, end = int(heard.min()), int(heard.max()) + 1
         doubled = filters[:, first:end].repeat_interleave(2, dim=1).mT.contiguous()
         bands.append((slice(2 * first, 2 * end), doubled.to(device)))
-    return torch.hann_window(N_FFT, device=device), bands
+    return torch.hann_window(N_FFT, dtype=dtype, device=device), bands
 
 
 def log_mel(waveform: Tensor, n_mels: int = 80, hop: int = HOP) -> Tensor:
     """log10 of the mel power spectrogram, (..., samples) -> (..., n_mels, samples // hop).
 
     Whisper's (https://arxiv.org/abs/2212.04356), before its normalisation: see `normalise`. Needs
-    more than N_FFT / 2 samples.
+    more than N_FFT / 2 samples. A float64 waveform is analysed in float64, whose last digits, in
+    which processors differ, are lost when the result is rounded.
 
     Faster than the direct way because the power of a bin is never formed (squares of real and
     imaginary parts meet the filters as the FFT leaves them), the filters are applied in bands, and
@@ -130,7 +135,8 @@ def log_mel(waveform: Tensor, n_mels: int = 80, hop: int = HOP) -> Tensor:
     before, after = clips[:, 1 : half + 1].flip(-1), clips[:, -half - 1 : -1].flip(-1)
     padded = torch.cat([before, clips, after], dim=-1)  # reflected at both ends
     frames = padded.unfold(-1, N_FFT, hop)  # (clips, at least n_frames, N_FFT), a view
-    window, bands = _window_and_bands(n_mels, waveform.device)
+    dtype = torch.promote_types(waveform.dtype, torch.float32)
+    window, bands = _window_and_bands(n_mels, dtype, waveform.device)
     mel = waveform.new_empty(len(frames), n_frames, n_mels)
     step = max(1, BLOCK // max(1, len(frames)))
     for start in range(0, n_frames, step):

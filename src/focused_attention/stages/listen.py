@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("slot", choices=("encoder", "decoder", "cross"))
     args = parser.parse_args(argv)
     params = load()
-    device.prepare(params.threads)
+    device.prepare(params.threads, device.NATIVE)
     listener = published.listener(args.model)
     pool = speech(params.listen)
     depth = len(attentions(listener.model, args.slot))

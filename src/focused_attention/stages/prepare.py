@@ -37,9 +37,13 @@ def read(wanted: dict[str, list[str]]) -> list[Utterance]:
 
 
 def analyse(utterance: Utterance, params: Prepare) -> tuple[float, list[np.ndarray]]:
-    """Seconds as recorded, and the features (frames, n_mels) at every speed if there is speech."""
+    """Seconds as recorded, and the features (frames, n_mels) at every speed if there is speech.
+
+    In float64 throughout and then rounded to float16: processors differ in the last digits of a
+    sum, which rounding takes away.
+    """
     spoken = bool(normalise(utterance.text))
-    waveform = audio.decode(utterance.path)
+    waveform = audio.decode(utterance.path).astype(np.float64)
     if spoken and not waveform.any():
         raise UserError(
             f"{utterance.path}: the recording is empty, but its text is not; "
@@ -49,7 +53,7 @@ def analyse(utterance: Utterance, params: Prepare) -> tuple[float, list[np.ndarr
     for speed in params.speeds if spoken else []:
         trimmed = audio.trim(audio.change_speed(waveform, speed), params.hop)
         mel = audio.log_mel(torch.from_numpy(trimmed), params.n_mels, params.hop)
-        features.append(mel.T.to(torch.float16).numpy())
+        features.append(mel.T.numpy().astype(np.float16))
     return len(waveform) / audio.SAMPLE_RATE, features
 
 

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     except ValueError as error:
         raise UserError(f"{PARAMS}: runs.trials: {error}") from None
     settings = build(settings, params.trials.get(name), str(PARAMS), f"trials.{name}")
-    device.prepare(params.threads)
+    device.prepare(params.threads, device.NATIVE)
     subject = trials.Subject(name=model, listener=published.listener(model), params=params)
     work = trial(subject, settings)
     cells = list(work.cells())

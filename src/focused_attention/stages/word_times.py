@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("model", help="a published checkpoint, tiny.en or base")
     args = parser.parse_args(argv)
     params = load()
-    device.prepare(params.threads)
+    device.prepare(params.threads, device.NATIVE)
     listener = published.listener(args.model)
     asked = params.word_times
     pools = split_words(single_words(), asked.dev)

@@ -52,9 +52,11 @@ class Composer:
             )
         seconds = 2 * params.max_seconds + NOISE_SECONDS  # longer utterances hear it again
         wave = np.random.default_rng(0).standard_normal(int(seconds * store.meta.sample_rate))
-        mel = log_mel(torch.from_numpy(wave).float(), n_mels=store.meta.n_mels, hop=store.meta.hop)
+        # in float64, then rounded: the same digits on every processor
+        mel = log_mel(torch.from_numpy(wave), n_mels=store.meta.n_mels, hop=store.meta.hop)
         noise = torch.exp(mel.T * LN10)
-        self.noise = noise / noise.mean()  # (frames, n_mels) mel power of white noise, mean 1
+        noise = noise / noise.mean()  # (frames, n_mels) mel power of white noise, mean 1
+        self.noise = noise.float()
         self.noise_offsets = int(NOISE_SECONDS / self.frame)
 
     def compose(
