@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from focused_attention.params import Params
-from focused_attention.verdicts.findings import TRAINED, Answers, Cell, Options, Rows
+from focused_attention.verdicts.findings import TRAINED, Answers, Cell, Rows
+from focused_attention.verdicts.first.study import Study
 
-PLAIN = "echo"  # the arm that most of the plan speaks of
-SHARP = 0.71  # the temperature that it compares with 1
+SHARP = 0.71  # the temperature that the plan compares with 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """All that is judged, by arm."""
 
-    params: Params
+    study: Study
     learning: Sequence[Mapping]  # rows of findings.learning
     swept: Mapping[str, Mapping[Cell, Answers]]
     spotted: Mapping[str, Sequence[Mapping]]  # rows of spotting
@@ -27,10 +26,6 @@ class Evidence:
     pairs: Rows  # tables/pairs.csv
     arms: Rows  # tables/arms.csv
     timings: Sequence[Mapping]  # of benchmark-attention.json
-
-    @property
-    def options(self) -> Options:
-        return Options(self.params.collect.resamples, self.params.collect.confidence)
 
     def untrained(self, *names: str) -> list[str]:
         """The arms of `names` whose seeds, on average, did not learn to recall: the plan's gate."""
@@ -61,7 +56,7 @@ def asked(cells: Mapping[str, Mapping[Cell, Answers]], arm: str, place: Cell) ->
 
 def longest(evidence: Evidence, task: str, temperature: float = 1.0, **changes) -> Cell:
     """Cross-attention at the longest size of a task."""
-    sweep = evidence.params.sweep
+    sweep = evidence.study.sweep
     needles, sizes = (
         (sweep.pairs, sweep.words) if task == "recall" else (sweep.digits, sweep.prompts)
     )

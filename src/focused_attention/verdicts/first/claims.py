@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.verdicts.evidence import (
-    PLAIN,
+from focused_attention.verdicts.findings import Answers, Cell, Options
+from focused_attention.verdicts.first.evidence import (
     SHARP,
     Evidence,
     NotComparedError,
     asked,
     longest,
 )
-from focused_attention.verdicts.findings import Answers, Cell, Options
 from focused_attention.verdicts.heads import COLLAPSED, drawn_mean, heads
+from focused_attention.verdicts.readers import PLAIN
 from focused_attention.verdicts.statistics import Difference, difference, seeds_difference
 
 # the arms that the plan speaks of, beside the plain one
@@ -57,14 +57,14 @@ def sharpened(task: str) -> Callable[[Evidence], Compared]:
 
     def compare(evidence: Evidence) -> Compared:
         sides = (asked(evidence.swept, PLAIN, longest(evidence, task, t)) for t in (SHARP, 1.0))
-        return compared(*sides, evidence.options)
+        return compared(*sides, evidence.study.options)
 
     return compare
 
 
 def identifying(evidence: Evidence) -> Compared:
     """The same, and what F1 is made of: with more written, it may rise though precision falls."""
-    found, most = sharpened("spot")(evidence), max(evidence.params.sweep.prompts)
+    found, most = sharpened("spot")(evidence), max(evidence.study.sweep.prompts)
     parts = {
         row["measure"]: {
             "at_one": row["rate"] - row["difference"], "effect": row["difference"],
@@ -78,8 +78,8 @@ def identifying(evidence: Evidence) -> Compared:
 
 def collapsing(evidence: Evidence) -> Compared:
     """Entropy at the longest size against the shortest: other utterances, the same seeds."""
-    sizes = evidence.params.entropy.words
-    utterances = evidence.params.entropy.utterances
+    sizes = evidence.study.entropy.words
+    utterances = evidence.study.entropy.utterances
     if PLAIN not in evidence.entropies:
         raise NotComparedError(f"this profile does not measure {PLAIN} here")
     found = heads(evidence.entropies[PLAIN], utterances)
@@ -89,9 +89,9 @@ def collapsing(evidence: Evidence) -> Compared:
     far, near = (found[place] for place in places)
     mean, error = far.mean - near.mean, np.hypot(far.error, near.error)
     drawn, fixed = (
-        drawn_mean(mean, error, evidence.options, seeds=seeds) for seeds in (True, False)
+        drawn_mean(mean, error, evidence.study.options, seeds=seeds) for seeds in (True, False)
     )
-    judged = difference(drawn, fixed, evidence.options.confidence)
+    judged = difference(drawn, fixed, evidence.study.options.confidence)
     counts = {name: int((of.each > COLLAPSED).sum()) for name, of in (("far", far), ("near", near))}
     return Compared(judged, utterances, len(mean), {"collapsed": counts | {"heads": far.each.size}})
 
@@ -101,27 +101,27 @@ def learnt(evidence: Evidence) -> Compared:
     ours = asked(evidence.swept, LEARNED, longest(evidence, "recall"))
     rates = {
         t: asked(evidence.swept, FIXED, longest(evidence, "recall", t, split="dev")).above.mean()
-        for t in sorted(evidence.params.sweep.temperatures, key=lambda t: abs(np.log(t)))
+        for t in sorted(evidence.study.sweep.temperatures, key=lambda t: abs(np.log(t)))
     }
     best = max(rates, key=rates.get)  # the nearest to 1 of equals
     baseline = asked(evidence.swept, FIXED, longest(evidence, "recall", best))
-    return compared(ours, baseline, evidence.options)._replace(more={"temperature": best})
+    return compared(ours, baseline, evidence.study.options)._replace(more={"temperature": best})
 
 
 def pruned(evidence: Evidence) -> Compared:
     """Few weights kept, at the sharp temperature against temperature 1."""
-    prune = evidence.params.prune
+    prune = evidence.study.prune
     place = Cell("recall", prune.pairs, max(prune.words["cross"]), "cross", 1.0, top_k=KEPT)
     sharp = place._replace(temperature=SHARP)
     sides = (asked(evidence.pruned, PLAIN, p) for p in (sharp, place))
-    return compared(*sides, evidence.options)
+    return compared(*sides, evidence.study.options)
 
 
 def opposite(evidence: Evidence) -> Compared:
     """The two directions of `sharpen_longer`, as they were trained."""
     place = longest(evidence, "recall")
     sides = (asked(evidence.swept, arm, place) for arm in (OPPOSITE, PUBLISHED))
-    return compared(*sides, evidence.options)
+    return compared(*sides, evidence.study.options)
 
 
 CLAIMS = {

@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from focused_attention.verdicts.chance import any_digit
-from focused_attention.verdicts.evidence import (
-    PLAIN,
+from focused_attention.verdicts.findings import Options
+from focused_attention.verdicts.first.chance import any_digit
+from focused_attention.verdicts.first.evidence import (
     SHARP,
     Evidence,
     NotComparedError,
     asked,
     longest,
 )
-from focused_attention.verdicts.findings import Options
+from focused_attention.verdicts.readers import PLAIN
 from focused_attention.verdicts.statistics import seeds_difference, seeds_interval
 
 HOT = 4.0
@@ -63,7 +63,7 @@ def outcome(within: bool, beyond: bool) -> str:
 
 
 def check_exchanged(evidence: Evidence) -> dict:
-    options = Options(evidence.params.collect.resamples, CERTAIN)._asdict()
+    options = Options(evidence.study.options.resamples, CERTAIN)._asdict()
     sharp, plain = (
         asked(evidence.swept, PLAIN, longest(evidence, "recall", t, answers="another"))
         for t in (SHARP, 1.0)
@@ -88,12 +88,12 @@ def check_hot(evidence: Evidence) -> dict:
     hot, plain = (
         [
             asked(evidence.swept, PLAIN, longest(evidence, "recall", t)._replace(hay=hay)).above
-            for hay in evidence.params.sweep.words
+            for hay in evidence.study.sweep.words
         ]
         for t in (HOT, 1.0)
     )
     sides = ((above, np.ones_like(above)) for above in map(np.hstack, (hot, plain)))
-    options = Options(evidence.params.collect.resamples, CERTAIN)
+    options = Options(evidence.study.options.resamples, CERTAIN)
     change = seeds_difference(*sides, **options._asdict())
     return {
         "holds": change.high < 0,

@@ -1,10 +1,10 @@
 """How claims are judged, as paper/plan.md has it: margin, level, gate and checks."""
 
-from focused_attention.verdicts.chance import chance, guessers
-from focused_attention.verdicts.claims import CLAIMS, Claim, Compared
-from focused_attention.verdicts.evidence import PLAIN, Evidence, NotComparedError, UnjudgedError
-from focused_attention.verdicts.instrument import check
-from focused_attention.verdicts.readers import readers
+from focused_attention.verdicts.first.chance import chance, guessers
+from focused_attention.verdicts.first.claims import CLAIMS, Claim, Compared
+from focused_attention.verdicts.first.evidence import Evidence, NotComparedError, UnjudgedError
+from focused_attention.verdicts.first.instrument import check
+from focused_attention.verdicts.readers import PLAIN, readers
 from focused_attention.verdicts.statistics import Difference, holm, to_halve
 
 MARGIN = 0.02  # of rates and of normalised entropy: an effect that matters
@@ -37,7 +37,7 @@ def judge(evidence: Evidence) -> dict:
     profile is judged more mildly for training less. Where a check failed or arms other than the
     plain one miss the gate, `ungated` is how they compare as they are; it decides nothing.
     """
-    found, ungated, obstacles, sweep = {}, {}, {}, evidence.params.sweep
+    found, ungated, obstacles, sweep = {}, {}, {}, evidence.study.sweep
     checks = check(evidence)
     failed = [name for name, result in checks.items() if result["holds"] is False]
     for name, claim in CLAIMS.items():
@@ -51,7 +51,10 @@ def judge(evidence: Evidence) -> dict:
                 ungated[name] |= {"n": n, "seeds": seeds, "missing": to_halve(one, n, seeds)} | more
     p = {name: found[name].found.p if name in found else 1.0 for name in CLAIMS}
     adjusted = holm(p)
-    claims = {"C0": readers(evidence)}
+    c0 = readers(
+        wer=evidence.wer, pairs=evidence.pairs, arms=evidence.arms, timings=evidence.timings
+    )
+    claims = {"C0": c0}
     for name, claim in CLAIMS.items():
         stated = {"claim": claim.claim, "test": claim.test, "arms": list(claim.arms)}
         stated |= {"verdict": "undecided", "effect": None, "low": None, "high": None}
@@ -68,7 +71,7 @@ def judge(evidence: Evidence) -> dict:
                 stated["missing"] = to_halve(one, n, seeds)
             stated |= more
         claims[name] = stated
-    return evidence.options._asdict() | {
+    return evidence.study.options._asdict() | {
         "margin": MARGIN,
         "chance": chance(sweep.pairs, sweep.digits, guessers(evidence.asked)),
         "of_one_machine": list(CLAIMS),  # but not C0: the error rates of readers move little
@@ -87,7 +90,7 @@ def primary(evidence: Evidence, claim: Claim, failed: list[str]) -> Compared:
     needed = dict.fromkeys((*claim.arms, *claim.gate))
     if missing := [arm for arm in needed if arm not in evidence.swept]:
         raise NotComparedError(f"this profile does not train {' and '.join(missing)}")
-    if (seeds := len(evidence.params.runs.seek.seeds)) < SEEDS:
+    if (seeds := len(evidence.study.seeds)) < SEEDS:
         raise NotComparedError(f"the plan asks for {SEEDS} seeds, this profile has {seeds}")
     if failed:
         raise UnjudgedError(f"a check of the instrument failed: {', '.join(failed)}")
