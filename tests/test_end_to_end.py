@@ -118,7 +118,9 @@ def elsewhere(reproduced) -> Path:
     folder = reproduced.with_name("elsewhere")
     for name in ("build", "results", "runs", "src"):
         shutil.copytree(reproduced / name, folder / name)
-    params = yaml.safe_load((reproduced / "params.yaml").read_text()) | {"arithmetic": "native"}
+    params = yaml.safe_load((reproduced / "params.yaml").read_text())
+    for study in ("train", "seek", "adapt"):
+        params[study]["arithmetic"] = "native"
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "features").symlink_to(reproduced / "features")
     run(folder, sys.executable, "-c", ECHO_AGAIN, **OTHER_ARITHMETIC)

@@ -134,15 +134,21 @@ def test_an_arm_does_not_depend_on_another_arms_settings(written):
     ("changes", "message"),
     [
         ({"trian": {}}, "top level: unknown key 'trian'"),
-        ({"train": {"step": 3}}, "train: unknown key 'step'; known keys: steps"),
+        ({"train": {"step": 3}}, "train: unknown key 'step'; known keys: arithmetic"),
         ({"train": {"steps": "many"}}, "train.steps: expected int, given 'many'"),
         ({"train": {"steps": True}}, "train.steps: expected int, given True"),
         ({"runs": {"train": {"seeds": ["one"]}}}, "runs.train.seeds[0]: expected int"),
         ({"runs": {"train": {"arms": ["whisper", "ehco"]}}}, "unknown arm 'ehco'"),
         ({"arms": {"echo": {"head": 3}}}, "arms.echo: unknown key 'head'"),
         ({"tasks": 3}, "tasks: expected a mapping"),
-        ({"arithmetic": "avx2"}, "arithmetic: expected canonical or native, given 'avx2'"),
-        ({"arithmetic": ["native"]}, "arithmetic: expected canonical or native, given ['native']"),
+        (
+            {"seek": {"arithmetic": "avx2"}},
+            "seek.arithmetic: expected canonical or native, given 'avx2'",
+        ),
+        (
+            {"seek": {"arithmetic": ["native"]}},
+            "seek.arithmetic: expected canonical or native, given ['native']",
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_with_file_and_key(written, changes, message):

@@ -290,7 +290,7 @@ def figures(tables: Tables) -> dict:
         "alignment_sharpness": lambda: plots.alignment_sharpness(tables.entropy, plain),
         "replication_seeds": lambda: plots.replication_seeds(replicated(tables.by_seed), 0.02, 8),
         "replication_guesses": lambda: plots.replication_guesses(
-            tables.guesses.assign(profile="full"), CHANCE
+            tables.guesses.assign(profile="first"), CHANCE
         ),
         "spotting": lambda: plots.spotting(tables.spotting, plain),
     }
@@ -299,7 +299,7 @@ def figures(tables: Tables) -> dict:
 def replicated(by_seed: pd.DataFrame) -> pd.DataFrame:
     """The same of two profiles, of which the second has no digits to spot."""
     again = by_seed[by_seed["task"] == "recall"]
-    parts = {"full": by_seed, "replication": again}
+    parts = {"first": by_seed, "replication": again}
     return pd.concat(parts, names=["profile"]).reset_index("profile")
 
 
@@ -519,7 +519,7 @@ def test_transitions_are_marked_where_they_happened():
 
 def test_every_seed_is_drawn_and_those_that_did_not_learn_are_hollow():
     table = replicated(MANY.by_seed)
-    fig = plots.replication_seeds(table, 0.02, 8, {("full", "2"), ("replication", "3")})
+    fig = plots.replication_seeds(table, 0.02, 8, {("first", "2"), ("replication", "3")})
     recall, spot, few = fig.axes
     assert [t.get_text() for t in few.get_xticklabels()] == 2 * ["1", "2", "3", "all"]
     for axes, profiles in ((recall, 2), (spot, 1), (few, 2)):
@@ -531,10 +531,10 @@ def test_every_seed_is_drawn_and_those_that_did_not_learn_are_hollow():
 
 
 def test_what_is_not_judged_is_shown_as_it_is():
-    table = plots.replication_verdicts({"full": verdicts()}, ("C1", "C5", "C6"))
+    table = plots.replication_verdicts({"first": verdicts()}, ("C1", "C5", "C6"))
     assert list(table["verdict"]) == ["supported", "not judged", "not judged"]
-    assert table.loc[("C5", "full"), "effect"] == 0.012
-    assert np.isnan(table.loc[("C6", "full"), "effect"])
+    assert table.loc[("C5", "first"), "effect"] == 0.012
+    assert np.isnan(table.loc[("C6", "first"), "effect"])
 
 
 def test_collapsed_and_one_hot_heads_are_marked():
@@ -709,7 +709,7 @@ def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
     (folder / "seek" / "echo-1.json").write_text(json.dumps({"arm": "echo", "seed": 1}))
     (folder / "verdicts.json").write_text(json.dumps(verdicts()))
     (folder / "example.json").write_text(json.dumps(EXAMPLE))
-    for other in ("grid", "local-encoder", "full", "replication"):
+    for other in ("grid", "local-encoder", "first", "replication"):
         shutil.copytree(folder, f"results/{other}")
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text("utf-8"))["cells"]
     space: dict = {}

@@ -65,7 +65,7 @@ def test_a_byte_of_what_decides_changes_the_revision(copy, name):
     "name",
     [
         "attention/sparse/local.py", "attention/softmax/whisper.py", "plots/style.py",
-        "stages/seek.py", "verdicts/rules.py", "paths.py",
+        "stages/seek.py", "verdicts/statistics.py", "paths.py",
     ],
 )  # fmt: skip
 def test_what_decides_nothing_leaves_the_revision(copy, name):

@@ -84,6 +84,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Train:
+    arithmetic: Literal["canonical", "native"]  # of the CPU, see runs/device.py
     steps: int
     batch_seconds: float
     mixture: dict[str, float]
@@ -200,7 +201,6 @@ class Params:
     finished: list[str]  # profiles whose committed runs are judged again
     listened: list[str]  # profiles whose rows of listening are judged
     threads: int
-    arithmetic: Literal["canonical", "native"]  # of the CPU
     runs: Runs
     fetch: Fetch
     prepare: Prepare

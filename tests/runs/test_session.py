@@ -46,14 +46,13 @@ def test_the_committed_runs_are_those_of_the_committed_parameters(profile, monke
 
 
 def test_precision_and_arithmetic_are_part_of_what_decides_the_weights():
-    """A GPU has its precision and no arithmetic; a CPU's native one adds nothing."""
     read = load(ROOT / "params.yaml")
-    plain, canonical = (replace(read, arithmetic=kind) for kind in ("native", "canonical"))
+    plain, canonical = (
+        replace(read, train=replace(read.train, arithmetic=kind)) for kind in ("native", "canonical")
+    )
     cpu, gpu = (session("train", "echo", 1, plain, kind) for kind in ("cpu", "cuda"))
     assert gpu.settings() == cpu.settings() | {"precision": "bfloat16"}
-    assert session("train", "echo", 1, canonical, "cuda").settings() == gpu.settings()
     fixed = session("train", "echo", 1, canonical)
-    assert fixed.settings() == cpu.settings() | {"arithmetic": "canonical"}
     assert len({cpu.fingerprint, gpu.fingerprint, fixed.fingerprint}) == 3
 
 

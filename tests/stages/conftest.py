@@ -131,7 +131,7 @@ def house(tmp_path, monkeypatch) -> Path:
     """A temporary repository root with made-up results, made the current folder."""
     write_results(tmp_path)
     params = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(params.replace("findings: full", f"findings: {PROFILE}"))
+    (tmp_path / "params.yaml").write_text(params.replace("findings: first", f"findings: {PROFILE}"))
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from focused_attention.results import write_csv, write_json
-from focused_attention.verdicts import chance, instrument, readers
-from focused_attention.verdicts.claims import CLAIMS
-from focused_attention.verdicts.findings import COLUMNS, RATE
+from focused_attention.verdicts import readers
+from focused_attention.verdicts.findings import RATE
+from focused_attention.verdicts.first import chance, instrument
+from focused_attention.verdicts.first.claims import CLAIMS
+from focused_attention.verdicts.first.trial import COLUMNS
 
 SEEDS = (1, 2, 3)
 SECONDS = {"recall": {0: 5.6, 8: 13.2, 60: 61.0}, "spot": {0: 2.4, 12: 40.0}}

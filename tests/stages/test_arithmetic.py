@@ -18,7 +18,7 @@ DEFAULT = {"ATEN_CPU_CAPABILITY": "default"}
 
 def trained(folder: Path, arithmetic: str, variables: dict[str, str]) -> tuple[bytes, str]:
     """The weights of a tiny arm after four steps, and what is written beside its numbers."""
-    prepared(folder, {"arithmetic": arithmetic})
+    prepared(folder, {"seek": {"arithmetic": arithmetic}})
     known = {key: value for key, value in os.environ.items() if key not in device.VARIABLES}
     subprocess.run(
         [sys.executable, "-m", "focused_attention.stages.seek", "tiny"], cwd=folder, check=True,

@@ -12,7 +12,7 @@ from focused_attention.measures import entropy
 from focused_attention.metrics.by_head import Sharpness
 from focused_attention.metrics.counts import scores
 from focused_attention.stages import asked, judge, measure, seek
-from focused_attention.verdicts.findings import COLUMNS
+from focused_attention.verdicts.first.trial import COLUMNS
 from tests.stages.tiny import prepared
 
 

@@ -103,8 +103,8 @@ def test_a_notebook_says_itself_what_it_shows(house):
         notebook.main([name])
     assert outputs("found")[-1][0]["data"]["text/plain"] == ["'pilot'"]
     assert outputs("bare")[-1][0]["data"]["text/plain"] == ["1"]
-    path.write_text(path.read_text().replace("findings: pilot", "findings: full"))
-    with pytest.raises(UserError, match=r"^results/full: no findings; .* out of: pilot$"):
+    path.write_text(path.read_text().replace("findings: pilot", "findings: first"))
+    with pytest.raises(UserError, match=r"^results/first: no findings; .* out of: pilot$"):
         notebook.main(["found"])
     notebook.main(["bare"])
 
@@ -127,7 +127,7 @@ def test_source_is_thin(path):
     content = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     code = [cell for cell in content.cells if cell.cell_type == "code"]
     assert len(content.cells) <= 12
-    shown = {"profile": "pilot", "findings": "full"}
+    shown = {"profile": "pilot", "findings": "first"}
     for position, cell in enumerate(code):
         tagged = cell.metadata == {"tags": ["parameters"]}
         assert (tagged and position == 0) == any(

@@ -165,7 +165,7 @@ def test_title_and_abstract_name_no_profile():
         shown = re.sub(r'notice: if profile == "smoke"', "", path.read_text("utf-8"))
         assert "raw(profile)" not in shown, path
         assert "raw(findings)" not in shown, path
-        assert not re.search(r"`(pilot|full|grid|local-encoder|replication)`", shown), path
+        assert not re.search(r"`(pilot|first|full|grid|local-encoder|replication)`", shown), path
 
 
 def test_no_semicolon_is_swallowed():
@@ -221,14 +221,14 @@ def test_bytes_that_differ_between_processors_are_told(desk):
 
 def test_findings_are_those_of_the_profile_that_is_named(desk):
     pilot = compiled()
-    write_findings(Path("results/full"), "a made-up processor", STUDIED, "supported")
+    write_findings(Path("results/first"), "a made-up processor", STUDIED, "supported")
     assert compiled() == pilot
-    named = Path("params.yaml").read_text().replace("findings: pilot", "findings: full")
+    named = Path("params.yaml").read_text().replace("findings: pilot", "findings: first")
     Path("params.yaml").write_text(named)
     paper.main([])
     assert Path("paper/paper.pdf").read_bytes() != pilot
-    Path("results/full/findings/learning.csv").unlink()
-    with pytest.raises(UserError, match=r"file not found.*full/findings/learning\.csv"):
+    Path("results/first/findings/learning.csv").unlink()
+    with pytest.raises(UserError, match=r"file not found.*first/findings/learning\.csv"):
         paper.main([])
 
 

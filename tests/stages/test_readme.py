@@ -35,7 +35,7 @@ def test_what_whisper_was_asked_stands_first(house):
     claims = {"W1a": asked | told, "W2": asked | {"verdict": "not run"}}
     claims["W4"] = asked | told | points
     judged = {"confidence": 0.95, "claims": claims}
-    write_json(Path("results/pilot/heard.json"), judged)
+    write_json(Path("results/full/heard.json"), judged)
     readme.main([])
     text = Path("README.md").read_text()
     assert text.index("| W1a |") < text.index("| arm | heads |")
@@ -80,14 +80,14 @@ def test_what_f1_is_made_of_and_other_machines_stand_below(house):
 def test_the_verdicts_are_those_of_the_profile_that_is_named(house, verdict, cells):
     Path("README.md").write_text(TEXT)
     path = Path("params.yaml")
-    path.write_text(path.read_text().replace("findings: pilot", "findings: full"))
-    with pytest.raises(UserError, match=r"^results/full: no findings; .* out of: pilot$"):
+    path.write_text(path.read_text().replace("findings: pilot", "findings: first"))
+    with pytest.raises(UserError, match=r"^results/first: no findings; .* out of: pilot$"):
         readme.main([])
-    write_findings(Path("results/full"), "another processor", verdict=verdict)
+    write_findings(Path("results/first"), "another processor", verdict=verdict)
     readme.main([])
     text = Path("README.md").read_text()
     assert text.count(cells) >= 5  # all but C2, an entropy, and C0, a rate
-    assert "Profile `full`, computed on: another processor" in text
+    assert "Profile `first`, computed on: another processor" in text
 
 
 def test_a_smoke_run_shows_no_results(house):

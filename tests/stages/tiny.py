@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 COUNTS = {"utterances": 6, "batch_seconds": 10.0}
 SIZES = {"words": [0, 3], **COUNTS}
 HEATS = {"temperatures": [0.5, 1.0, 2.0], "others": [1.0]}
+NATIVE = {"arithmetic": "native"}  # the canonical one comes too late where others have computed before
 SMALL = {
     "profile": "tiny",
-    "arithmetic": "native",  # the canonical one comes too late where others have computed before
     "model": {"width": 16, "encoder_layers": 2, "decoder_layers": 1},
     "tasks": {"max_seconds": 2.0},
     "haystack": {
@@ -24,11 +24,14 @@ SMALL = {
         "train": {"arms": ["tiny"]}, "seek": {"arms": ["tiny"], "seeds": [1]},
         "swept": ["tiny"], "encoder": ["tiny"],
     },
-    "adapt": {
+    "train": NATIVE,
+    "adapt": NATIVE
+    | {
         "words": [0, 3], "prompts": [0, 2], "steps": 4, "batch_seconds": 12.0, "warmup": 2,
         "curriculum": 2, "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
     },
-    "seek": {
+    "seek": NATIVE
+    | {
         "steps": 4, "batch_seconds": 6.0, "warmup": 2,
         "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
     },

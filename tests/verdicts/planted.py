@@ -1,50 +1,98 @@
-"""Recordings and models that were made up, whose answers are known."""
+"""Answers, entropies and tables of recognition with planted rates, to be judged."""
 
 import numpy as np
 
-from focused_attention.verdicts.replies import Asked, Replies
+from focused_attention.verdicts.findings import Answers, Cell, Options
+from focused_attention.verdicts.readers import READERS
 
-PAIRS, LONE = 3, 3
-
-
-def recordings(n: int, seed: int = 0) -> Asked:
-    """Recordings of six different digits each, the first of which is asked for."""
-    rng = np.random.default_rng(seed)
-    digits = np.array(["".join(map(str, rng.permutation(10)[: PAIRS + LONE])) for _ in range(n)])
-    said = [rng.permutation(list(of)) for of in digits]
-    return Asked(
-        value=np.array([of[0] for of in digits]),
-        others=np.array([of[1:PAIRS] for of in digits]),
-        lone=np.array([of[PAIRS:] for of in digits]),
-        nearest=np.array([of[0] for of in said]),
-        last_pair=np.array([of[rng.integers(PAIRS)] for of in digits]),
-        last=np.array([of[-1] for of in said]),
-        seconds=60.0,
-    )
+N = 256
+SEEDS = 3
+OPTIONS = Options(resamples=400, confidence=0.95)
+TEMPERATURES = (0.5, 0.71, 1.0, 1.41, 4.0)
+SHAPE = {0.5: 0.0, 0.71: 0.0, 1.0: 0.0, 1.41: -0.05, 4.0: -0.4}  # what a temperature adds
 
 
-def replied(held: Asked, forced: np.ndarray, written: np.ndarray | None = None) -> Replies:
-    """Answers (seeds, n) of somebody who would write what he is forced to say."""
-    written = forced if written is None else written
-    bound = forced == held.value
-    return Replies(written == held.value, bound, np.where(bound, 0.01, 3.0), written, forced, 60.0)
+def line(place, rates, *, seed=0, seconds=5.0, seeds=SEEDS, n=N):
+    """Answers at every temperature: an utterance is right below a rate, its own luck all along."""
+    luck = np.random.default_rng([seed, place.hay]).random((1, n))
+    luck = np.repeat(luck, seeds, axis=0)
+    luck = (luck + np.random.default_rng([seed, 9]).uniform(0, 0.02, luck.shape)) % 1
+    times = 1 if place.task == "recall" else 2
+    found = {}
+    for value, rate in rates.items():
+        right = (luck < rate).astype(np.uint8)
+        below = np.full_like(right, times)
+        found[place._replace(temperature=value)] = Answers(times * right, below, seconds)
+    return found
 
 
-def heard(held: Asked) -> list[str]:
-    return ["".join(parts) for parts in zip(held.value, held.others, held.lone, strict=True)]
+def rates(level=0.8, **changes):
+    """Rates by temperature; a keyword t071 changes that of temperature 0.71."""
+    values = {t: level + SHAPE[t] for t in TEMPERATURES}
+    names = {f"t{t:.2f}".replace(".", ""): t for t in TEMPERATURES}
+    return values | {names[name]: value for name, value in changes.items()}
 
 
-def binding(held: Asked, seeds: int = 4) -> np.ndarray:
-    """A model that copies the key's value."""
-    return np.tile(held.value, (seeds, 1))
+def arm_cells(recall=None, spot=None, dev=None):
+    """What an arm answers: the rates at the longest size in cross-attention."""
+    cells = {}
+    for task, needles, longest, wanted in (("recall", 4, 40, recall), ("spot", 3, 9, spot)):
+        for hay in (0, longest):
+            planted = (wanted if hay else None) or rates()
+            cells |= line(Cell(task, needles, hay, "cross", 1.0), planted)
+            for slot in ("encoder", "both"):  # the same at 1, and nothing better
+                cells |= line(Cell(task, needles, hay, slot, 1.0), rates(planted[1.0]))
+    longest = Cell("recall", 4, 40, "cross", 1.0)
+    cells |= line(longest._replace(split="dev"), dev or rates(), seed=1)
+    cells |= line(longest._replace(answers="another"), dict.fromkeys(TEMPERATURES, 0.1), seed=2)
+    return cells
 
 
-def hearing(held: Asked, seeds: int = 4) -> np.ndarray:
-    """A model that names any digit that it heard."""
-    rng = np.random.default_rng(1)
-    return np.array([[rng.choice(list(of)) for of in heard(held)] for _ in range(seeds)])
+def entropy_rows(far, near=0.5, std=0.05):
+    """One seed's file: eight heads of one layer in cross-attention, at both sizes."""
+    return [
+        {"slot": "cross", "layer": "0", "head": str(head), "metric": metric}
+        | {"temperature": "1.0", "hay": str(hay), "seconds": "5.0"}
+        | {"mean": str(mean), "std": str(std), "rows": "128"}
+        for hay, level in ((0, near), (40, far))
+        for metric, mean in (("normalised_entropy", level), ("largest", 1 - level))
+        for head in range(8)
+    ]
 
 
-def shuffled(held: Asked, seeds: int = 4) -> np.ndarray:
-    """A model that copies the value of the next recording."""
-    return np.tile(np.roll(held.value, -1), (seeds, 1))
+def dev_rows(last):
+    steps = ((250, 0.1), (500, last / 2 + 0.1), (750, last))
+    return [
+        {"step": str(step), "task": task, "first_word": str(share)}
+        for step, share in steps
+        for task in ("recall", "spot")
+    ]
+
+
+def timed(published=(1.9, 3.0), corrected=(0.9, 1.1)):
+    """Timings whose rounds lie between two ratios, at every length."""
+    return [
+        {"mechanism": name, "length": length, "rounds": 7}
+        | {"ratio": sum(ends) / 2, "ratio_low": ends[0], "ratio_high": ends[1]}
+        for length in (500, 6000)
+        for name, ends in (("hybrid", corrected), ("hybrid_published", published))
+    ]
+
+
+ASKED = [
+    {"pairs": "3", "hay": "40", "heard": heard, "place": place, "value": heard[int(place) - 1]}
+    for heard, place in (("112", "1"), ("123", "3"), ("343", "2"), ("555", "1"))
+]
+PAIRS = [
+    {"arm": arm, "baseline": baseline, "task": "digits", "decoding": "greedy"}
+    | {"difference": "0.01", "low": "0.004", "high": "0.02"}
+    for arm, baseline in (("echo-16", "echo"), ("whisper-8", "whisper"), ("echo", "whisper"))
+]
+
+
+def wer_rows(**changes):
+    about = {"task": "digits", "decoding": "greedy", "seeds": "1", "utterances": "300"}
+    return [
+        {"arm": arm} | about | {"wer": str(wer), "wer_low": str(wer / 2), "wer_high": str(wer * 2)}
+        for arm, wer in (dict.fromkeys(READERS, 0.005) | changes).items()
+    ]

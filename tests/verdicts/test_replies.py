@@ -9,7 +9,7 @@ from focused_attention.verdicts.guessers import guessers
 from focused_attention.verdicts.instrument import exchanged
 from focused_attention.verdicts.replies import KINDS, Place, Replies, asked, gather, kinds
 from focused_attention.verdicts.tables import slopes
-from tests.verdicts import planted
+from tests.verdicts import planted_replies as planted
 
 N = 3000
 

@@ -55,7 +55,7 @@ class Session:
     @property
     def stage(self) -> str:
         """The stage that trains the arm."""
-        return "adapt" if "start" in self.arm else self.study
+        return trained_by(self.arm, self.study)
 
     def prepare(self) -> SpeechModel:
         """The session's model, once its regularisers have prepared it; to be called once."""
@@ -99,7 +99,7 @@ class Session:
 
     def provenance(self, split: str, stage: str, *listed: str) -> dict:
         """What stands beside every number that a stage makes of this run; see `revision`."""
-        threads, arithmetic = self.params.threads, self.params.arithmetic
+        threads, arithmetic = self.params.threads, self.training.arithmetic
         return {
             "profile": self.params.profile,
             "hardware": device.describe(self.hardware, threads, arithmetic),
@@ -116,8 +116,6 @@ class Session:
         more = {"haystack": values["haystack"]} if self.study == "seek" else {}
         if (precision := device.precision(self.hardware)) != "float32":
             more["precision"] = precision
-        elif self.params.arithmetic != device.NATIVE:
-            more["arithmetic"] = self.params.arithmetic
         return more | {
             "arm": self.arm,
             "seed": self.seed,
@@ -149,6 +147,11 @@ class Session:
         return model.to(self.hardware).eval()
 
 
+def trained_by(arm: dict, study: str) -> str:
+    """The stage that trains a resolved arm; its section of params.yaml has that name."""
+    return "adapt" if "start" in arm else study
+
+
 def begin(
     description: str | None,
     argv: list[str] | None,
@@ -164,8 +167,9 @@ def begin(
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     params = load()
-    hardware = device.prepare(params.threads, params.arithmetic)  # before any tensor is made
     arm = of_study(resolve(params, args.arm), getattr(params, study))
+    section = getattr(params, trained_by(arm, study))
+    hardware = device.prepare(params.threads, section.arithmetic)  # before any tensor is made
     store = FeatureStore.open(FEATURES)
     store = view(store) if view else store
     composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)

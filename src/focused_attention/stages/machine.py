@@ -17,8 +17,8 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import load
 from focused_attention.paths import MACHINES, RESULTS
-from focused_attention.verdicts.evidence import PLAIN
 from focused_attention.verdicts.findings import TRAINED
+from focused_attention.verdicts.readers import PLAIN
 
 
 def row(profile: str, minutes: float | None) -> dict:

@@ -2,9 +2,9 @@
 
     python -m focused_attention.stages.readme
 
-They are the error rates of the profile and the verdicts on the claims, which are those of the
-profile that params.yaml names as `findings`. The rest of README.md is left as it is. A smoke run's
-numbers are no results and are not shown.
+They are what Whisper was asked, the error rates of the profile and the verdicts on the claims,
+which are those of the profile that params.yaml names as `findings`. The rest of README.md is left
+as it is. A smoke run's numbers are no results and are not shown.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import logging
 
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
-from focused_attention.paths import MACHINES, README, RESULTS
+from focused_attention.paths import HEARD, MACHINES, README, RESULTS
 from focused_attention.results import read_csv, read_json, shown, write_text
 
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
@@ -25,8 +25,8 @@ TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whol
 def results(profile: str, findings: str) -> str:
     """All that stands between the markers."""
     rates, judged = error_rates(profile), read_json(shown(findings) / "verdicts.json")
-    listened = RESULTS / findings / "heard.json"
-    asked = [whisper(findings, read_json(listened))] if listened.exists() else []
+    listened = HEARD / "heard.json"
+    asked = [whisper(HEARD.name, read_json(listened))] if listened.exists() else []
     parts = (*asked, rates, verdicts(findings, judged), made_of(judged), machines(profile))
     return "\n\n".join(filter(None, parts))
 

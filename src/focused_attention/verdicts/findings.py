@@ -37,11 +37,6 @@ COLUMNS = {
         "trained",
     ),
     "temperatures": ("arm", "seed", "slot", "layer", "head", "temperature", "slope"),
-    "guesses": ("arm", "hay", "temperature", "measure", *RATE),
-    "places": ("arm", "hay", "place", *RATE[:5]),
-    "guessers": ("hay", "guesser", "utterances", "rate"),
-    "spotting": ("arm", "hay", "seconds", "temperature", "measure", *RATE),
-    "by-seed": ("arm", "seed", "task", "hay", "top_k", "temperature", *RATE),
 }  # fmt: skip
 
 

@@ -2,10 +2,11 @@
 what to the model; and what the hybrid costs, the published one and the corrected one apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from focused_attention.verdicts.evidence import PLAIN, Evidence
+from focused_attention.verdicts.findings import Rows
 
+PLAIN = "echo"  # the arm that most of the plan speaks of
 READERS = {PLAIN: 8, "echo-16": 16, "whisper": 16, "whisper-8": 8}  # and their heads
 MOST_WER = 0.05  # of a model that can learn
 APART = (  # what differs between an arm and its baseline
@@ -18,9 +19,10 @@ APART = (  # what differs between an arm and its baseline
 HYBRIDS = {"published": "hybrid_published", "corrected": "hybrid"}  # and their mechanisms
 
 
-def readers(evidence: Evidence) -> dict:
+def readers(*, wer: Rows, pairs: Rows, arms: Rows, timings: Sequence[Mapping]) -> dict:
     """C0, stated of the worst arm, whose interval is over utterances; no test, and in no family.
 
+    Rows are those of tables/wer.csv, pairs.csv and arms.csv, `timings` of benchmark-attention.json.
     The plan compares "the hybrid" with plain attention: the source's remark is about its own, so
     the published module decides, and the corrected one stands beside it.
     """
@@ -33,11 +35,11 @@ def readers(evidence: Evidence) -> dict:
         "p": None, "p_holm": None, "margin": MOST_WER, "n": None, "seeds": None,
         "unit": "word error rate of the worst arm", "reason": None, "missing": None,
     }  # fmt: skip
-    rows = {row["arm"]: row for row in reversed(digits(evidence.wer))}
-    known = {row["arm"]: int(row["heads"]) for row in evidence.arms}
+    rows = {row["arm"]: row for row in reversed(digits(wer))}
+    known = {row["arm"]: int(row["heads"]) for row in arms}
     missing = [arm for arm, n in READERS.items() if arm not in rows or known.get(arm) != n]
-    times = {name: run_times(evidence, mechanism) for name, mechanism in HYBRIDS.items()}
-    stated["lines"] = {"learn": None, "apart": apart(evidence), "run_time": times}
+    times = {name: run_times(timings, mechanism) for name, mechanism in HYBRIDS.items()}
+    stated["lines"] = {"learn": None, "apart": apart(pairs), "run_time": times}
     if missing or not times["published"]:
         what = " and ".join(missing) or "the published hybrid's run time"
         return stated | {"reason": f"This profile does not measure {what}."}
@@ -86,9 +88,9 @@ def reading(rows: Mapping[str, Mapping[str, str]]) -> str:
     return "supported" if all_read else "undecided"
 
 
-def apart(evidence: Evidence) -> list[dict]:
+def apart(pairs: Rows) -> list[dict]:
     """Differences of word error rate where heads alone differ, the model alone, or both."""
-    paired = {(row["arm"], row["baseline"]): row for row in reversed(digits(evidence.pairs))}
+    paired = {(row["arm"], row["baseline"]): row for row in reversed(digits(pairs))}
     found = []
     for differs, arm, baseline in APART:
         sign, row = 1, paired.get((arm, baseline))
@@ -103,13 +105,13 @@ def apart(evidence: Evidence) -> list[dict]:
     return found
 
 
-def run_times(evidence: Evidence, mechanism: str) -> list[dict]:
+def run_times(timings: Sequence[Mapping], mechanism: str) -> list[dict]:
     """The ratio to plain attention at every length, and the word that its interval allows."""
     return [
         {"mechanism": mechanism, "length": row["length"], "rounds": row["rounds"]}
         | {"ratio": row["ratio"], "low": row["ratio_low"], "high": row["ratio_high"]}
         | {"word": word(row["ratio_low"], row["ratio_high"])}
-        for row in evidence.timings
+        for row in timings
         if row["mechanism"] == mechanism
     ]
 

@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 
 from focused_attention.errors import UserError
-from focused_attention.verdicts.chance import any_digit, heard_digit
 from focused_attention.verdicts.findings import RATE, Cell, Line, Options, Rows, rated
+from focused_attention.verdicts.first.chance import any_digit, heard_digit
 
 
 def guesses(arm: str, runs: Sequence[Rows], options: Options) -> list[dict]:

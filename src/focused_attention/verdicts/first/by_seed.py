@@ -9,8 +9,8 @@ from itertools import chain
 
 import numpy as np
 
-from focused_attention.verdicts.evidence import SHARP, Evidence
 from focused_attention.verdicts.findings import Line, lines, rated
+from focused_attention.verdicts.first.evidence import SHARP, Evidence
 
 ALL, TRAINED = "all", "trained"  # rows over several seeds; trained: those that pass the gate alone
 
@@ -30,7 +30,7 @@ def by_seed(arm: str, evidence: Evidence) -> list[dict]:
         for line in chain(lines(evidence.swept[arm]), pruned)
         if line.place.slot == "cross" and SHARP in line.temperatures
         for name, seeds in chosen
-        for value, row in rated(sharpened(line, seeds), evidence.options)
+        for value, row in rated(sharpened(line, seeds), evidence.study.options)
     ]
 
 
