@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from focused_attention.attention import build
-from focused_attention.metrics.spans import predictor_gradient_norms, watch
+from focused_attention.metrics.spans import focus, predictor_gradient_norms, watch
 
 CORRECTED, PUBLISHED = ["focused", "hybrid"], ["adaptive_span_published", "hybrid_published"]
 
@@ -34,6 +34,16 @@ def test_masks_and_other_sequences_reach_the_record():
             model[0](x, source, mask=mask)
         records.append(rows)
     assert records[0] == records[1]
+
+
+def test_given_spans_are_keys_and_have_no_predictor():
+    settings = {"schedule": "power", "centre": 5.0, "slope": -1.0}
+    model = nn.ModuleList([build("scheduled", dims=16, heads=2, cross=True, **settings)])
+    x, xa, mask = torch.randn(2, 3, 16), torch.randn(2, 20, 16), torch.arange(20) < 10
+    with focus(model) as told:
+        model[0](x, xa, mask=mask[None]).out.sum().backward()
+    assert told() == {"span": 10.0, "temperature": 0.5}
+    assert predictor_gradient_norms(model) == {}
 
 
 @pytest.mark.parametrize("name", CORRECTED + PUBLISHED)

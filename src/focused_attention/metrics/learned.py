@@ -11,7 +11,10 @@ COLUMNS = ("arm", "seed", "slot", "layer", "head", "temperature", "slope")
 def temperatures(arm: str, seed: int, weights: Mapping[str, np.ndarray]) -> list[dict]:
     """The temperatures that a run learned, exp(level) of every head, from its weights by name.
 
-    Empty where none are learned. `slope` is what the span adds to the level; 0 where it cannot.
+    Empty where none are learned. `slope` is what the span adds to the level; 0 where none is
+    learned. The span counts from where it adds nothing and the temperature is what stands here: a
+    predicted one as its share of the longest, from a half; a given one, which `scheduled` attention
+    has, as the log of the keys that are seen, from that of its `centre`.
     """
     rows = []
     for name in sorted(weights):

@@ -14,8 +14,8 @@ from focused_attention.attention import Mechanism
 def focus(model: nn.Module) -> Iterator[Callable[[], dict[str, float]]]:
     """Watch the forward of a training step; what is yielded tells of it after backward.
 
-    It tells the mean span (encoder positions) and temperature, and the gradient norm of their
-    predictors: nothing where the model has no focused attention.
+    It tells the mean span (encoder positions) and temperature, and where spans are predicted the
+    gradient norm of their predictors: nothing where no mechanism of the model has spans.
     """
     with watch(model) as heads:
         yield lambda: summary(model, heads)
@@ -28,7 +28,8 @@ def summary(model: nn.Module, heads: list[dict]) -> dict[str, float]:
     means = {
         name: sum(head[name] for head in heads) / len(heads) for name in ("span", "temperature")
     }
-    return means | {"predictor_grad_norm": math.hypot(*predictor_gradient_norms(model).values())}
+    norms = predictor_gradient_norms(model)
+    return means | ({"predictor_grad_norm": math.hypot(*norms.values())} if norms else {})
 
 
 @contextmanager
@@ -36,8 +37,8 @@ def watch(model: nn.Module) -> Iterator[list[dict]]:
     """Record spans and temperatures of every mechanism that has `spans`, while the model runs.
 
     Yields a list that fills with one row a layer and head, {layer, head, span, temperature}: means
-    over the items and queries of the forwards inside, span in frames. The forward itself is not
-    changed; each costs one more projection.
+    over the items and queries of the forwards inside, span in frames; a given one is the number of
+    keys that are seen. The forward itself is not changed; each costs one more projection.
 
     >>> from focused_attention.attention import build
     >>> model = nn.ModuleDict({"focus": build("focused", dims=32, heads=2)})
@@ -74,7 +75,7 @@ def watch(model: nn.Module) -> Iterator[list[dict]]:
 
 
 def focused_layers(model: nn.Module) -> Iterator[tuple[str, Mechanism]]:
-    """The mechanisms that predict spans, by name."""
+    """The mechanisms that have spans, predicted or given, by name."""
     for name, module in model.named_modules():
         if isinstance(module, Mechanism) and hasattr(module, "spans"):
             yield name, module
@@ -92,6 +93,8 @@ def predictor_gradient_norms(model: nn.Module) -> dict[str, float]:
             for path, module in layer.named_modules()
             if path.rpartition(".")[2] in ("predictor", "span_pred")
         ]
+        if not predictors:
+            continue
         grads = [p.grad for module in predictors for p in module.parameters()]
         squares = [float(grad.square().sum()) for grad in grads if grad is not None]
         norms[name] = sum(squares) ** 0.5

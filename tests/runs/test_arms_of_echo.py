@@ -1,0 +1,100 @@
+"""Every arm that goes on from plain Echo takes its weights over, and starts as what it should."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from focused_attention import models
+from focused_attention.inference import attentions
+from focused_attention.params import load
+from focused_attention.runs.arm import check_starts, resolve
+
+PARAMS = load(Path(__file__).parents[2] / "params.yaml")
+SCHEDULES = ("constant", "sharper", "softer", "log", "scalable", "learned", "true", "false",
+             "true-0.01", "false-0.01")  # fmt: skip
+ARMS = [f"echo-{slot}-{of}" for slot in ("self", "cross-given") for of in SCHEDULES]
+ARMS += [
+    f"echo-{positions}-{window}"
+    for positions in ("window", "alibi", "nopos")
+    for window in (4, 8, 16, 32, 64, "none")
+]
+NEUTRAL = {  # compute what Echo does before their first step
+    *("echo-self-constant", "echo-cross-given-constant", "echo-window-none"),
+    *("echo-self-learned", "echo-cross-given-learned"),
+}
+SIZES = {f"n_{of}_{what}": n for of in ("audio", "text")
+         for what, n in (("ctx", 300), ("state", 32), ("head", 8), ("layer", 1))}  # fmt: skip
+
+
+def build(name, seed=0):
+    torch.manual_seed(seed)
+    slots = resolve(PARAMS, name)["slots"]
+    return models.build("echo", n_mels=8, n_vocab=11, **SIZES, focus_blocks=1, **slots).eval()
+
+
+@pytest.fixture(scope="module")
+def echo():
+    return build("echo")
+
+
+@pytest.fixture(scope="module")
+def heard():
+    generator = torch.Generator().manual_seed(0)
+    mel = torch.randn(2, 8, 500, generator=generator)  # 250 positions: 64 either side is a window
+    tokens = torch.randint(11, (2, 5), generator=generator)
+    return mel, tokens, torch.tensor([500, 300])
+
+
+@pytest.mark.parametrize("name", ARMS)
+@torch.inference_mode()
+def test_it_starts_from_the_weights_of_echo(name, echo, heard):
+    model = models.adopt(build(name, seed=1), echo)
+    own, theirs = model.state_dict(), echo.state_dict()
+    assert all(torch.equal(own[key], theirs[key]) for key in theirs)
+    assert {key.rpartition(".")[2] for key in own.keys() - theirs.keys()} <= {"level", "slope"}
+    same = torch.equal(model(*heard).logits, echo(*heard).logits)
+    assert same == (name in NEUTRAL)
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_it_is_what_its_name_says(name):
+    model = build(name)
+    encoder, cross = attentions(model, "encoder"), attentions(model, "cross")
+    about, _, of = name.removeprefix("echo-").replace("cross-given", "cross").partition("-")
+    if about in ("self", "cross"):
+        changed, others = (encoder, cross) if about == "self" else (cross, encoder)
+        assert "ScheduledAttention" not in {type(layer).__name__ for layer in others}
+        (schedule,) = {layer.config.schedule for layer in changed}
+        (scale,) = {layer.config.temp_scale for layer in changed}
+        slopes = {layer.config.slope for layer in changed}
+        assert schedule == {
+            "constant": "constant", "sharper": "power", "softer": "power", "log": "log_n",
+            "scalable": "scalable", "learned": "learned", "true": "published_sharper",
+            "false": "published_softer",
+        }[of.removesuffix("-0.01")]  # fmt: skip
+        assert [slope < 0 for slope in slopes] == [of != "softer"]
+        assert (scale == 0.01) == (of not in ("true", "false"))
+        assert {layer.base for layer in changed} == {10000.0 if about == "self" else None}
+    else:
+        ways = {"window": "rotary", "alibi": "alibi", "nopos": "none"}
+        for layer in encoder:
+            assert layer.config.positions == ways[about]
+            assert layer.config.window == (None if of == "none" else int(of))
+
+
+def test_schedules_are_centred_alike_in_both_slots():
+    arms = [
+        resolve(PARAMS, f"echo-{slot}-{schedule}")["slots"]
+        for slot in ("self", "cross-given")
+        for schedule in SCHEDULES
+    ]
+    given = [of for slots in arms for of in slots.values() if of["mechanism"] == "scheduled"]
+    assert len(given) == 3 * len(SCHEDULES)
+    assert len({(of["centre"], of["longest"]) for of in given}) == 1
+
+
+def test_they_can_be_listed_to_be_adapted():
+    runs = replace(PARAMS.runs, adapt=replace(PARAMS.runs.adapt, arms=ARMS))
+    check_starts(replace(PARAMS, runs=runs))
