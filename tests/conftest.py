@@ -44,8 +44,8 @@ def random_store(folder: Path, texts: list[str]) -> FeatureStore:
         recordings.append(
             Recording(
                 id=f"tiny/en/{i}", corpus="tiny", language="en", key=NEEDLES.get(text, str(i)),
-                speaker="nobody", split=split, text=text, translation=text, tokens=tokens, translation_tokens=tokens,
-                seconds=frames[0] * 0.02, frames=frames,
+                speaker="nobody", split=split, text=text, translation=text, tokens=tokens,
+                translation_tokens=tokens, seconds=frames[0] * 0.02, frames=frames,
             )
         )  # fmt: skip
         features += [rng.uniform(-6, 1, size=(n, 8)).astype(np.float16) for n in frames]

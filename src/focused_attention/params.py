@@ -191,6 +191,8 @@ class Arm:
     regularisers: dict[str, dict] = field(default_factory=dict)  # settings by name, in their order
     start: str = ""  # the arm from whose trained weights this one goes on; empty: from none
     steps: int = 0  # of an arm with a `start`, in place of its study's
+    words: list[int] = field(default_factory=list)  # of one with a `start`, in place of adapt's
+    prompts: list[int] = field(default_factory=list)
     checkpoint: str = ""  # a published one, as tiny.en: what `start: openai/tiny.en` is read as
 
 

@@ -7,12 +7,13 @@ import pytest
 
 from focused_attention import measures
 from focused_attention.measures import Measure, Subject
-from focused_attention.metrics.answers import likeliest, likeliest_at
+from focused_attention.metrics.answers import logits, logits_at
 from focused_attention.params import load
 from focused_attention.paths import PARAMS
 from focused_attention.runs import hearing, seeking
 from focused_attention.runs.hearing import hear
 from focused_attention.stages import measure, seek
+from focused_attention.tasks.sizes import Recall
 from tests.stages.tiny import ROOT, prepared
 
 
@@ -38,8 +39,8 @@ def test_a_measure_has_its_settings_in_params_and_says_how_it_is_shown(name):
 
 
 def test_an_unknown_measure_is_told_those_that_there_are():
-    with pytest.raises(ValueError, match=r"unknown 'sweeep'; choose one of .*sweep"):
-        measures.load("sweeep")
+    with pytest.raises(ValueError, match=r"unknown 'recal'; choose one of .*recall"):
+        measures.load("recal")
 
 
 @pytest.mark.parametrize("name", measures.names())
@@ -68,7 +69,7 @@ def test_recordings_that_several_ask_for_are_rendered_once(subject, monkeypatch)
 
     monkeypatch.setattr(composer, "render", count)
     taken, _ = measure.chosen(subject)
-    pair = [taken["sweep"], taken["guess"]]  # which asks for what the sweep asks
+    pair = [taken["recall"], taken["prune"]]  # which asks for some of what that asks
     told = measure.listen(subject, pair)
     once = dict(rendered)
     rendered.clear()
@@ -81,16 +82,16 @@ def test_recordings_that_several_ask_for_are_rendered_once(subject, monkeypatch)
 
 def test_what_is_kept_of_a_batch_is_what_would_be_made_again(subject):
     work, model = subject.work, subject.model
-    utterances = subject.haystacks.evaluation("recall", "test", 2, 3, 5)
+    utterances = subject.haystacks.evaluation("test", Recall(pairs=2, words=3), 5)
     seen = []
 
     def listen(heard: hearing.Heard) -> None:
         for _ in range(2):
-            kept = likeliest_at(heard, 1.0)
+            kept = logits_at(heard, 1.0)
             audio, mask, *_ = model.encoder(heard.batch.features, heard.batch.frames)
-            assert (kept == likeliest(model, work.composer, heard.batch, audio, mask)).all()
-        hot = likeliest_at(heard, 1e6)
-        assert likeliest_at(heard, 1e6) is hot
+            assert (kept == logits(model, work.composer, heard.batch, audio, mask)).all()
+        hot = logits_at(heard, 1e6)
+        assert logits_at(heard, 1e6) is hot
         seen.extend(heard.batch.utterances)
 
     count = hear(work, model, utterances, 10.0, [listen])

@@ -48,7 +48,8 @@ def test_the_committed_runs_are_those_of_the_committed_parameters(profile, monke
 def test_precision_and_arithmetic_are_part_of_what_decides_the_weights():
     read = load(ROOT / "params.yaml")
     plain, canonical = (
-        replace(read, train=replace(read.train, arithmetic=kind)) for kind in ("native", "canonical")
+        replace(read, train=replace(read.train, arithmetic=kind))
+        for kind in ("native", "canonical")
     )
     cpu, gpu = (session("train", "echo", 1, plain, kind) for kind in ("cpu", "cuda"))
     assert gpu.settings() == cpu.settings() | {"precision": "bfloat16"}

@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 COUNTS = {"utterances": 6, "batch_seconds": 10.0}
 SIZES = {"words": [0, 3], **COUNTS}
 HEATS = {"temperatures": [0.5, 1.0, 2.0], "others": [1.0]}
-NATIVE = {"arithmetic": "native"}  # the canonical one comes too late where others have computed before
+NATIVE = {
+    "arithmetic": "native"
+}  # the canonical one comes too late where others have computed before
 SMALL = {
     "profile": "tiny",
     "model": {"width": 16, "encoder_layers": 2, "decoder_layers": 1},

@@ -18,6 +18,7 @@ from focused_attention.training import loop
 from focused_attention.training.objective import losses
 
 PARAMS = Train(
+    arithmetic="native", decay=1.0,
     steps=12, batch_seconds=6.0, mixture={"digits": 1.0}, curriculum=0,
     learning_rate=3e-3, warmup=4, weight_decay=0.01, betas=[0.9, 0.98], clip=1.0,
     label_smoothing=0.1, ctc=0.3, log_every=2, dev_every=6, dev_utterances=4, checkpoint_every=4,

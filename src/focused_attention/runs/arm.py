@@ -84,11 +84,12 @@ def regularised(arm: Arm) -> tuple[dict, dict[str, str]]:
 
 
 def started(params: Params, arm: Arm) -> dict:
-    """The resolved arm from whose weights an arm goes on, and its own steps; or nothing.
+    """The resolved arm from whose weights an arm goes on, its own steps and haystacks; or nothing.
 
     Raises ValueError for a start without steps or the reverse, or from an arm that has one too.
     """
-    if not arm.start and not arm.steps:
+    bounds = {name: getattr(arm, name) for name in ("words", "prompts") if getattr(arm, name)}
+    if not arm.start and not arm.steps and not bounds:
         return {}
     if not arm.start or arm.steps < 1:
         raise ValueError("start and steps: an arm that goes on from another's weights needs both")
@@ -96,7 +97,7 @@ def started(params: Params, arm: Arm) -> dict:
         raise ValueError(f"start: unknown arm {arm.start!r}; choose {', '.join(params.arms)}")
     if params.arm(arm.start).start:
         raise ValueError(f"start: {arm.start} has a start itself; name the arm that it starts from")
-    return {"start": resolve(params, arm.start), "steps": arm.steps}
+    return {"start": resolve(params, arm.start), "steps": arm.steps} | bounds
 
 
 def check_starts(params: Params) -> None:

@@ -33,13 +33,13 @@ def plans(work: Session, haystacks: HaystackComposer) -> Iterator[list[Utterance
 
 
 def bounds(work: Session) -> Haystack:
-    """What the training utterances hold: of an arm that starts from another, up to what `adapt`
-    says.
+    """What the training utterances hold: of an arm that starts from another, what it says itself,
+    or `adapt`.
     """
     params = work.params
     if "start" not in work.arm:
         return params.haystack
-    most = {"words": params.adapt.words, "prompts": params.adapt.prompts}
+    most = {name: work.arm.get(name, getattr(params.adapt, name)) for name in ("words", "prompts")}
     return dataclasses.replace(params.haystack, reading=0, **most)
 
 

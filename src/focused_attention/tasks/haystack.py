@@ -37,7 +37,7 @@ from focused_attention.tasks.sizes import Recall, Size, Spot
 from focused_attention.tasks.utterances import Utterance
 
 TASKS = ("recall", "spot")
-EDITION = 3  # of the recordings that are evaluated: what trials and the first trial heard is never asked
+EDITION = 3  # of the recordings that are evaluated: what trials heard is never asked again
 TRIES = 1000  # to draw needles of a split
 
 

@@ -26,7 +26,7 @@ from focused_attention.verdicts.statistics import difference
 
 KEPT = 8  # largest weights of each row
 SELF = {"sharper": "echo-self-sharper", "softer": "echo-self-softer"}  # with more keys
-LEARNED = "echo-cross-learned-slope"
+LEARNED = "echo-cross-given-learned"
 
 
 @dataclass(frozen=True, kw_only=True)
