@@ -19,7 +19,7 @@ CASES = {  # for test_every_mechanism.py
     "published": {"schedule": "published_softer", "longest": 20.0, "temp_scale": 0.5},
 }
 
-CENTRE, LONGEST, SCALE, SLOPE = 7.0, 30.0, 0.5, 0.6
+CENTRE, LONGEST, SCALE, SLOPE = 7.0, 8.0, 0.5, 0.6
 USES = ["self", "causal", "cross"]
 
 
