@@ -43,6 +43,7 @@ SMALL = {
         "entropy": SIZES | {"temperatures": [1.0, 1e6]},
         "prune": COUNTS
         | {"temperatures": [1.0], "words": {"cross": [0, 3], "encoder": [0]}, "top_k": [1, 1000]},
+        "swapped": SIZES | {"fillers": ["words"]},
         "techniques": SIZES | {"prompts": [0]},
     },
     "arms": {"tiny": {"model": "echo", "heads": 2, "focus_blocks": 1}},
