@@ -5,6 +5,13 @@ paper shows.
 """
 
 from focused_attention.plots.alignment import alignment_heads, alignment_sharpness
+from focused_attention.plots.answers import (
+    answer_changes,
+    answer_kinds,
+    answer_lengths,
+    best_temperatures,
+    effects,
+)
 from focused_attention.plots.data import corpus, spectrogram
 from focused_attention.plots.entropy import (
     entropy_arms,
@@ -54,7 +61,7 @@ from focused_attention.plots.temperature import (
     temperature_gain,
     temperature_optimum,
 )
-from focused_attention.plots.verdicts import checks, verdict
+from focused_attention.plots.verdicts import checks, judged, verdict
 from focused_attention.plots.word_times import heads_by_error, word_errors
 from focused_attention.plots.writing import writing
 
@@ -64,9 +71,14 @@ __all__ = [
     "Style",
     "alignment_heads",
     "alignment_sharpness",
+    "answer_changes",
+    "answer_kinds",
+    "answer_lengths",
+    "best_temperatures",
     "checks",
     "corpus",
     "curves",
+    "effects",
     "entropy_arms",
     "entropy_heads",
     "entropy_length",
@@ -81,6 +93,7 @@ __all__ = [
     "hearing_slots",
     "hearing_spared",
     "hidden_keys",
+    "judged",
     "languages",
     "listened",
     "looking",

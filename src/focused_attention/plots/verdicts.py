@@ -16,6 +16,24 @@ def verdict(verdicts: Mapping, *claims: str) -> str:
     return "\n\n".join(_paragraph(claim, known[claim]) for claim in claims)
 
 
+def judged(verdicts: Mapping) -> str:
+    """Markdown: the verdicts of the second trial, a paragraph a claim, and the checks."""
+    told = []
+    for name, of in verdicts["claims"].items():
+        if name == "C0":
+            continue
+        parts = [f"**{name}.** {of['claim']}", f"*Test:* {of['test']}."]
+        found = f"**{of['verdict'].capitalize()}.** {of['reason']}"
+        if of.get("effect") is not None:
+            unit = of["unit"][:1].upper() + of["unit"][1:]
+            low, high = (_number(of[edge], of["unit"]) for edge in ("low", "high"))
+            found += f" {unit}: {_amount(of['effect'], of['unit'])} [{low}, {high}]"
+            found += f"; p = {of['p_holm']:.2g} after Holm; n = {of['n']}, seeds: {of['seeds']}."
+        told.append("  \n".join([*parts, found]))
+    states = [f"{name}: {of['state']}" for name, of in verdicts["checks"].items()]
+    return "\n\n".join([*told, f"Checks: {'; '.join(states)}."])
+
+
 def _paragraph(name: str, of: Mapping) -> str:
     lines = [
         f"**{name}.** {of['claim']}",
