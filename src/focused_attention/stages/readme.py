@@ -18,6 +18,7 @@ from focused_attention.results import read_csv, read_json, shown, write_text
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
 END = "<!-- end of results -->"
 DECODING = "beam"
+FIRST_TRIAL = "first"  # profile of the trial that was judged before, with another task
 VERDICTS = ("supported", "equivalent", "refuted", "undecided")
 TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whole prompts"}
 
@@ -27,7 +28,13 @@ def results(profile: str, findings: str) -> str:
     rates, judged = error_rates(profile), read_json(shown(findings) / "verdicts.json")
     listened = HEARD / "heard.json"
     asked = [whisper(HEARD.name, read_json(listened))] if listened.exists() else []
-    parts = (*asked, rates, verdicts(findings, judged), made_of(judged), machines(profile))
+    first = RESULTS / FIRST_TRIAL / "verdicts.json"
+    before = []
+    if first.exists() and findings != FIRST_TRIAL:
+        earlier = read_json(first)
+        before = ["The first trial:", verdicts(FIRST_TRIAL, earlier), made_of(earlier)]
+    told = [verdicts(findings, judged), made_of(judged), *before]
+    parts = (*asked, rates, *told, machines(profile))
     return "\n\n".join(filter(None, parts))
 
 
