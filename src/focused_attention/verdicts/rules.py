@@ -57,7 +57,8 @@ def judge(evidence: Evidence) -> dict:
     }
     p = {name: found[name].found.p if name in found else 1.0 for name in CLAIMS}
     adjusted = holm(p)
-    claims = {"C0": readers(evidence)}
+    read = {name: getattr(evidence, name) for name in ("wer", "pairs", "arms", "timings")}
+    claims = {"C0": readers(**read)}
     for name, claim in CLAIMS.items():
         claims[name] = {"claim": claim.claim, "test": claim.test, "arms": list(claim.arms)}
         claims[name] |= {"unit": claim.unit, "margin": MARGIN, "verdict": "not run"}
