@@ -1,6 +1,7 @@
 """A repository root in miniature, with tables in the results' formats and made-up numbers."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pandas as pd
 import pytest
 
 from focused_attention.metrics import traps
-from tests.stages.made_up import write_findings
+from tests.stages.made_up import write_findings, write_judged
 
 ROOT = Path(__file__).parents[2]
 PROFILE = "pilot"
+HARDWARE = "a made-up processor, 2 threads"
 ARMS = {"whisper": 16, "echo": 8, "whisper-8": 8, "echo-16": 16}
 FOCUSED = {"echo-16": 0.02}  # arms whose step log has spans, and the norm of their gradient
 LENGTHS = (500, 1500, 3000, 6000, 12000)
@@ -25,7 +27,7 @@ def write_results(root: Path) -> None:
     folder = root / "results" / PROFILE
     for part in ("train", "evaluate", "tables"):
         (folder / part).mkdir(parents=True)
-    hardware = "a made-up processor, 2 threads"
+    hardware = HARDWARE
     rates = []
     for arm in ARMS:
         step = np.arange(25, 1501, 25)
@@ -105,7 +107,8 @@ def write_results(root: Path) -> None:
         json.dumps({"hardware": hardware, "rows": attention, "timings": timings()})
     )
     (folder / "traps.json").write_text(json.dumps({"traps": traps.measure()}))
-    write_findings(root / "results" / PROFILE, "a made-up processor, 2 threads")
+    write_judged(folder, hardware)
+    write_findings(root / "results" / "first", hardware)
 
 
 def timings() -> list[dict]:
@@ -128,10 +131,12 @@ def timings() -> list[dict]:
 
 @pytest.fixture
 def house(tmp_path, monkeypatch) -> Path:
-    """A temporary repository root with made-up results, made the current folder."""
+    """A temporary repository root with made-up results, made the current folder.
+
+    What is shown are the findings of the first trial.
+    """
     write_results(tmp_path)
-    params = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(params.replace("findings: first", f"findings: {PROFILE}"))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,10 +1,12 @@
-"""Findings and verdicts in the results' formats, with made-up numbers."""
+"""Findings and verdicts of both editions in the results' formats, with made-up numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from focused_attention.results import write_csv, write_json
-from focused_attention.verdicts import readers
+from focused_attention.verdicts import claims as second
+from focused_attention.verdicts import instrument as checked
+from focused_attention.verdicts import readers, tables
 from focused_attention.verdicts.findings import RATE
 from focused_attention.verdicts.first import chance, instrument
 from focused_attention.verdicts.first.claims import CLAIMS
@@ -44,13 +46,14 @@ FOUND = {
     "supported": {"effect": 0.07, "low": 0.03, "high": 0.11, "p": 0.001, "p_holm": 0.006},
     "refuted": {"effect": -0.01, "low": -0.03, "high": 0.01, "p": 0.4, "p_holm": 0.8},
     "undecided": {"effect": 0.01, "low": -0.03, "high": 0.05, "p": 0.4, "p_holm": 0.8},
+    "equivalent": {"effect": 0.001, "low": -0.01, "high": 0.012, "p": 0.9, "p_holm": 1.0},
 }
 
 
 def write_findings(
     folder: Path, hardware: str, arms: Sequence[str] = ("echo",), verdict: str | None = None
 ) -> None:
-    """Made-up findings/ and verdicts.json: every claim of one verdict, or nothing compared."""
+    """Those of the first edition: every claim of one verdict, or nothing compared."""
     write_json(folder / "seek" / "echo-1.json", {"revision": "0123456789ab"})
     rate = dict(zip(RATE, (3, 128, 0.6, 0.5, 0.7, 0.01, -0.02, 0.04), strict=True))
     heads = {"seeds": 3, "collapsed_heads": 4, "one_hot_heads": 2, "heads": 48}
@@ -61,7 +64,7 @@ def write_findings(
         for hay, seconds in sizes.items()
         for slot in ("encoder", "cross", "both")
     ]
-    tables = {
+    found_tables = {
         "accuracy": [place | {"temperature": t} | rate for place in places for t in HEATS],
         "optimum": [
             place
@@ -138,7 +141,7 @@ def write_findings(
             for head in (0, 1)
         ],
     }
-    for name, rows in tables.items():
+    for name, rows in found_tables.items():
         write_csv(folder / "findings" / f"{name}.csv", rows, COLUMNS[name])
     found = {} if verdict is None else FOUND[verdict] | {"n": 128, "seeds": 3, "verdict": verdict}
     if verdict == "undecided":
@@ -165,3 +168,30 @@ def write_findings(
     write_json(
         folder / "verdicts.json", about | {"margin": 0.02, "claims": claims, "checks": checks}
     )
+
+
+def write_judged(folder: Path, hardware: str, verdict: str | None = None) -> None:
+    """Verdicts of the second edition, all of one kind or not run, and who learned."""
+    write_json(folder / "seek" / "echo-1.json", {"revision": "0123456789ab"})
+    runs = [
+        {"arm": arm, "seed": seed, "steps": 3250, "transition_step": 1950, "recall": recall}
+        | {"recall_short": "", "spot": 0.9, "learned": True}
+        for arm, recall in (("echo", 0.95), ("echo-long", 0.99))
+        for seed in SEEDS
+    ]
+    columns = tables.COLUMNS["learning"]
+    write_csv(folder / "findings" / "learning.csv", runs, columns)
+    found = {"verdict": verdict or "not run"}
+    if verdict:
+        found |= FOUND[verdict] | {"n": 128, "seeds": 3}
+    claims = {"C0": CLAIM | found | {"unit": "word error rate of the worst arm", "lines": LINES}}
+    for name, claim in second.CLAIMS.items():
+        about = {"claim": claim.claim, "test": claim.test, "arms": list(claim.arms)}
+        claims[name] = about | {"unit": claim.unit, "reason": "It is so."} | found
+    checks = {
+        name: {"test": check.test, "guards": list(check.guards), "state": "holds"}
+        for name, check in checked.CHECKS.items()
+    }
+    about = {"profile": folder.name, "hardware": hardware, "resamples": 2000, "confidence": 0.95}
+    about |= {"margin": 0.02, "of_one_machine": list(second.CLAIMS)}
+    write_json(folder / "verdicts.json", about | {"claims": claims, "checks": checks})

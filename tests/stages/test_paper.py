@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from focused_attention.errors import UserError
 from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.results import write_csv
-from focused_attention.stages import machine, paper
+from focused_attention.stages import paper
 from focused_attention.verdicts.findings import TRAINED
-from tests.stages.made_up import SEEDS, write_findings
+from tests.stages.made_up import SEEDS, write_findings, write_judged
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "paper").rglob("*.typ"))
@@ -46,8 +46,8 @@ def desk(house):
     shutil.copytree(ROOT / "paper", "paper", ignore=shutil.ignore_patterns("*.pdf"))
     shutil.copytree(ROOT / "profiles", "profiles")
     Path("paper/figures").mkdir(exist_ok=True)
-    machine.main([])
-    shutil.copy(ROOT / "results/arithmetic.json", "results")
+    for name in ("arithmetic", "machines"):
+        shutil.copy(ROOT / f"results/{name}.json", "results")
     write_findings(Path("results/grid"), "a desk", ("echo", "echo-cross-learned-span", LOCAL))
     write_findings(Path("results/local-encoder"), "a desk", ("echo", LOCAL))
     write_findings(Path("results/replication"), "a desk", verdict="supported")
@@ -69,8 +69,8 @@ def desk(house):
 
 
 def compiled() -> bytes:
-    """The PDF with the pilot's numbers and findings."""
-    return paper.compile_paper(paper.SOURCE, "pilot", "pilot")
+    """The PDF with the pilot's numbers and the first trial's findings."""
+    return paper.compile_paper(paper.SOURCE, "pilot", "first")
 
 
 def test_two_compilations_give_the_same_bytes(desk):
@@ -101,13 +101,13 @@ def test_a_missing_number_breaks_the_build(desk):
     [
         "results/pilot/summary.json",
         "results/pilot/traps.json",
-        "results/pilot/verdicts.json",
-        "results/pilot/findings/optimum.csv",
+        "results/first/verdicts.json",
+        "results/first/findings/optimum.csv",
         "results/benchmark-attention.json",
         "results/benchmark-speech.json",
         "results/arithmetic.json",
         "results/machines.json",
-        "results/pilot/findings/spotting.csv",
+        "results/first/findings/spotting.csv",
         "paper/references.bib",
     ],
 )
@@ -155,7 +155,7 @@ def test_an_abstract_that_grows_breaks_the_build(desk, more, told):
 
 @pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])
 def test_the_abstract_is_short_whatever_the_verdicts(desk, verdict):
-    write_findings(Path("results/pilot"), "a made-up processor", STUDIED, verdict)
+    write_findings(Path("results/first"), "a made-up processor", STUDIED, verdict)
     paper.main([])  # its own assertions
 
 
@@ -178,9 +178,9 @@ def test_no_semicolon_is_swallowed():
 
 def test_c0_tells_both_hybrids_from_the_rows_that_name_them(desk):
     """The paper's published hybrid is the benchmark's hybrid_published: to swap them is seen."""
-    write_findings(Path("results/pilot"), "a made-up processor", STUDIED, "supported")
+    write_findings(Path("results/first"), "a made-up processor", STUDIED, "supported")
     before = compiled()
-    path = Path("results/pilot/verdicts.json")
+    path = Path("results/first/verdicts.json")
     judged = json.loads(path.read_text())
     times = judged["claims"]["C0"]["lines"]["run_time"]
     times["published"], times["corrected"] = times["corrected"], times["published"]
@@ -190,7 +190,7 @@ def test_c0_tells_both_hybrids_from_the_rows_that_name_them(desk):
 
 def test_a_precision_that_could_not_be_measured_is_told(desk):
     """Where nothing is written there is no precision, as in a smoke run."""
-    path = Path("results/pilot/findings/spotting.csv")
+    path = Path("results/first/findings/spotting.csv")
     nothing = r"\1" + ",nan" * 6
     path.write_text(re.sub(r"(precision,3,128),.*", nothing, path.read_text()))
     paper.main([])
@@ -198,7 +198,7 @@ def test_a_precision_that_could_not_be_measured_is_told(desk):
 
 def test_chance_comes_from_the_verdicts(desk):
     before = compiled()
-    path = Path("results/pilot/verdicts.json")
+    path = Path("results/first/verdicts.json")
     judged = json.loads(path.read_text())
     judged["chance"]["heard_digit"] = 0.3
     path.write_text(json.dumps(judged))
@@ -208,7 +208,7 @@ def test_chance_comes_from_the_verdicts(desk):
 @pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])
 def test_every_verdict_has_its_words(desk, verdict):
     nothing = compiled()
-    write_findings(Path("results/pilot"), "a made-up processor", STUDIED, verdict)
+    write_findings(Path("results/first"), "a made-up processor", STUDIED, verdict)
     assert compiled() != nothing
 
 
@@ -220,13 +220,12 @@ def test_bytes_that_differ_between_processors_are_told(desk):
 
 
 def test_findings_are_those_of_the_profile_that_is_named(desk):
-    pilot = compiled()
+    before = compiled()
+    write_judged(Path("results/pilot"), "a made-up processor", "supported")
+    assert compiled() == before
     write_findings(Path("results/first"), "a made-up processor", STUDIED, "supported")
-    assert compiled() == pilot
-    named = Path("params.yaml").read_text().replace("findings: pilot", "findings: first")
-    Path("params.yaml").write_text(named)
     paper.main([])
-    assert Path("paper/paper.pdf").read_bytes() != pilot
+    assert Path("paper/paper.pdf").read_bytes() != before
     Path("results/first/findings/learning.csv").unlink()
     with pytest.raises(UserError, match=r"file not found.*first/findings/learning\.csv"):
         paper.main([])
@@ -253,7 +252,7 @@ def test_definitions_are_those_of_the_code():
 
 def test_smoke_results_are_marked_as_such(desk):
     shutil.copytree("results/pilot", "results/smoke")
-    smoke = paper.compile_paper(paper.SOURCE, "smoke", "smoke")
+    smoke = paper.compile_paper(paper.SOURCE, "smoke", "first")
     assert smoke != compiled()
 
 

@@ -9,7 +9,7 @@ from focused_attention.errors import UserError
 from focused_attention.params import load
 from focused_attention.results import write_json
 from focused_attention.stages import machine, readme
-from tests.stages.made_up import write_findings
+from tests.stages.made_up import write_findings, write_judged
 
 ROOT = Path(__file__).parents[2]
 TEXT = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
@@ -52,7 +52,7 @@ def test_the_verdicts_stand_below_the_error_rates(house):
     assert text.index("| `echo` |") < text.index("| C0 |") < text.index("| C6 |")
     assert "| not compared | – | **undecided**† |\n| C2 |" in text
     assert "Undecided: C0, C1, C2, C3, C4, C5, C6." in text
-    assert "Profile `pilot`, computed on: a made-up processor" in text
+    assert "Profile `first`, computed on: a made-up processor" in text
     assert "**undecided**† |" in text  # of one machine
     assert "**undecided** |" in text  # C0
     assert "The published hybrid takes 2.00 to 2.00 times as long" in text
@@ -61,13 +61,20 @@ def test_the_verdicts_stand_below_the_error_rates(house):
 
 def test_what_f1_is_made_of_and_other_machines_stand_below(house):
     Path("README.md").write_text(TEXT)
-    write_findings(Path("results/pilot"), "a made-up processor", verdict="supported")
+    write_findings(Path("results/first"), "a made-up processor", verdict="supported")
+    supported = {name: {"verdict": "supported"} for name in ("C2", "C3")}
+    gated = {"profile": "pilot", "hardware": "a desk", "sources": "abcdef012345", "minutes": 29}
+    gated |= {"recalled": {"4": 0.98, "5": 0.6}, "gate": False, "verdicts": supported}
+    write_json(Path("results/machines.json"), {"machines": [gated]})
     machine.main(["--minutes", "30"])
     readme.main([])
     text = Path("README.md").read_text()
     assert "precision of what is written changes by −5.0 [−7.0, −3.0] points" in text
-    row = "| a made-up processor | `012345` | 30 | 95, 95, 95 | passed | supported | supported |"
-    assert row in text
+    before, after = text.split("Profile `pilot` of the second edition")
+    row = "| a desk | `abcdef` | 29 | 98, 60 | missed | supported | not judged |"
+    assert row in before.split("of the first edition")[1]
+    row = "| a made-up processor, 2 threads | `012345` | 30 | 95, 95, 95 | not run | not run |"
+    assert row in after
 
 
 @pytest.mark.parametrize(
@@ -79,8 +86,7 @@ def test_what_f1_is_made_of_and_other_machines_stand_below(house):
 )
 def test_the_verdicts_are_those_of_the_profile_that_is_named(house, verdict, cells):
     Path("README.md").write_text(TEXT)
-    path = Path("params.yaml")
-    path.write_text(path.read_text().replace("findings: pilot", "findings: first"))
+    shutil.rmtree("results/first")
     with pytest.raises(UserError, match=r"^results/first: no findings; .* out of: pilot$"):
         readme.main([])
     write_findings(Path("results/first"), "another processor", verdict=verdict)
@@ -88,6 +94,27 @@ def test_the_verdicts_are_those_of_the_profile_that_is_named(house, verdict, cel
     text = Path("README.md").read_text()
     assert text.count(cells) >= 5  # all but C2, an entropy, and C0, a rate
     assert "Profile `first`, computed on: another processor" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "cells"),
+    [
+        ("equivalent", "| +0.1 [−1.0, 1.2] | 128 × 3 | **equivalent**† |"),
+        ("supported", "| +7.0 [3.0, 11.0] | 128 × 3 | **supported**† |"),
+        (None, "| not compared | – | **not run**† |"),
+    ],
+)
+def test_the_second_editions_verdicts_can_be_shown(house, verdict, cells):
+    Path("README.md").write_text(TEXT)
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace("findings: first", "findings: pilot"))
+    write_judged(Path("results/pilot"), "a desk", verdict=verdict)
+    readme.main([])
+    text = Path("README.md").read_text()
+    assert text.count(cells) >= 7  # all but C2, an entropy, and C0, a rate
+    assert text.index("| C1a |") < text.index("| C6 |")
+    if verdict:
+        assert f"{verdict.capitalize()}: C0, C1a, C1b, C1c, C2, C3, C4, C5, C6." in text
 
 
 def test_a_smoke_run_shows_no_results(house):

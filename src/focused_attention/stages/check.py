@@ -1,9 +1,9 @@
 """Compare fresh results with the committed ones, or with those of another folder; exit with an
 error when one changed.
 
-What is said in words must be the same: the verdict on every claim, whether every check holds,
-which arms passed the gate and which seeds are trained. Training on another processor rounds
-differently and ends elsewhere, so numbers have the tolerances of params.yaml.
+What is said in words must be the same: the verdict on every claim, the state of every check and
+which seeds have learned. Training in another arithmetic rounds differently and ends elsewhere, so
+numbers have the tolerances of params.yaml.
 """
 
 import argparse
@@ -15,16 +15,13 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import fmean
 
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts.findings import TRAINED
 
 VERDICTS, LEARNING = "verdicts.json", "findings/learning.csv"
 MAY_DIFFER = ("hardware", "revision")
-HELD = {True: "passed", False: "failed", None: "not measured"}
 
 Read = Callable[[str], str]  # the text of a results file, by its path in the profile's folder
 
@@ -70,14 +67,11 @@ def words(read: Read) -> dict[str, str]:
     """Everything that was decided, by what it is about."""
     judged = json.loads(read(VERDICTS))
     said = {name: claim["verdict"] for name, claim in judged["claims"].items()}
-    said |= {f"check {name}": HELD[one["holds"]] for name, one in judged["checks"].items()}
-    recalled: dict[str, list[float]] = {}
+    said |= {f"check {name}": one["state"] for name, one in judged["checks"].items()}
     for row in csv.DictReader(io.StringIO(read(LEARNING))):
-        recalled.setdefault(row["arm"], []).append(float(row["recall_first_word"] or 0))
-        trained = "trained" if row["trained"] == "True" else "not trained"
-        said[f"{row['arm']}, seed {row['seed']}"] = trained
-    gates = {arm: fmean(shares) >= TRAINED for arm, shares in recalled.items()}
-    return said | {f"gate of {arm}": HELD[passed] for arm, passed in gates.items()}
+        learned = "learned" if row["learned"] == "True" else "not learned"
+        said[f"{row['arm']}, seed {row['seed']}"] = learned
+    return said
 
 
 def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -86,13 +80,14 @@ def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 
 
 def cells(name: str, text: str) -> dict[str, object]:
-    """Every value of a table or a JSON file by a readable name; of verdicts.json, the effects.
+    """Every value of a table or a JSON file by a readable name; of verdicts.json, the effects that
+    were found.
 
     A row is named after its words; of several with the same words, after its place among them too.
     """
     if name == VERDICTS:
         claims = json.loads(text)["claims"]
-        return {f"{claim}/effect": found["effect"] for claim, found in claims.items()}
+        return {f"{claim}/effect": of["effect"] for claim, of in claims.items() if "effect" in of}
     if name.endswith(".json"):
         values = flat(json.loads(text), "")
         return {place: v for place, v in values if place.rpartition("/")[2] not in MAY_DIFFER}

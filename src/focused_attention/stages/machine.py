@@ -2,27 +2,24 @@
 
     python -m focused_attention.stages.machine --minutes 31
 
-Sums in floating point depend on the processor, and which seeds learn to bind a value to its key
-depends on them, as it does on the order of operations in the sources. After `make reproduce`, this
-adds the machine's row to results/machines.json, or replaces that of the same sources: what every
-seed of plain Echo recalls, whether the gate is passed, and every verdict. No stage of the pipeline:
-its results are those of the machine it runs on.
+Sums in floating point depend on the processor where the arithmetic is native, and on the order of
+operations in the sources. After `make reproduce`, this adds the machine's row to
+results/machines.json, or replaces that of the same sources: what every seed of plain Echo recalls,
+and every verdict. No stage of the pipeline: its results are those of the machine it runs on.
 """
 
 import argparse
 import logging
-from statistics import fmean
 
 from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import load
 from focused_attention.paths import MACHINES, RESULTS
-from focused_attention.verdicts.findings import TRAINED
 from focused_attention.verdicts.readers import PLAIN
 
 
 def row(profile: str, minutes: float | None) -> dict:
-    """{profile, hardware, sources, minutes, recalled, gate, wer, verdicts} of this clone."""
+    """{profile, hardware, sources, minutes, recalled, wer, verdicts} of this clone."""
     folder = RESULTS / profile
     judged = results.read_json(folder / "verdicts.json")
     trained = results.read_json(min((folder / "seek").glob(f"{PLAIN}-[0-9]*.json")))
@@ -31,7 +28,7 @@ def row(profile: str, minutes: float | None) -> dict:
         if read["decoding"] == "beam":  # of several languages, that over all comes first
             wer.setdefault(read["task"], {}).setdefault(read["arm"], float(read["wer"]))
     recalled = {
-        run["seed"]: float(run["recall_first_word"] or 0)
+        run["seed"]: float(run["recall"] or 0)
         for run in results.read_csv(folder / "findings" / "learning.csv")
         if run["arm"] == PLAIN
     }
@@ -41,10 +38,9 @@ def row(profile: str, minutes: float | None) -> dict:
         "sources": trained["revision"],
         "minutes": minutes,
         "recalled": recalled,
-        "gate": fmean(recalled.values()) >= TRAINED,
         "wer": wer,
         "verdicts": {
-            name: {key: claim[key] for key in ("verdict", "effect", "low", "high")}
+            name: {key: claim.get(key) for key in ("verdict", "effect", "low", "high")}
             for name, claim in judged["claims"].items()
         },
     }

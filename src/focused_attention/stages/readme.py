@@ -18,7 +18,7 @@ from focused_attention.results import read_csv, read_json, shown, write_text
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
 END = "<!-- end of results -->"
 DECODING = "beam"
-VERDICTS = ("supported", "refuted", "undecided")
+VERDICTS = ("supported", "equivalent", "refuted", "undecided")
 TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whole prompts"}
 
 
@@ -97,7 +97,7 @@ def verdicts(profile: str, judged: dict) -> str:
         _row(["---"] * 3 + ["---:"] * 2 + ["---"]),
     ]
     for name, claim in claims.items():
-        size = "–" if claim["n"] is None else f"{claim['n']} × {claim['seeds']}"
+        size = f"{claim['n']} × {claim['seeds']}" if claim.get("n") else "–"
         said = [claim["claim"], claim["test"], _effect(claim), size]
         mark = "†" if name in judged["of_one_machine"] else ""
         lines.append(_row([name, *said, f"**{claim['verdict']}**{mark}"]))
@@ -145,32 +145,40 @@ def made_of(judged: dict) -> str:
 
 
 def machines(profile: str) -> str:
-    """What every machine that was tried made of the profile: empty if there is none."""
+    """What every machine that was tried made of the profile: empty if there is none.
+
+    In the first edition of the plan, plain Echo had a gate to pass; the second has none.
+    """
     known = read_json(MACHINES)["machines"] if MACHINES.exists() else []
-    lines = [
-        _row(["processor", "sources", "minutes", "recalled by each seed (%)", "gate", "C2", "C3"]),
-        _row(["---", "---", "---:", "---", "---", "---", "---"]),
+    of_profile = [machine for machine in known if machine["profile"] == profile]
+    gated = [machine for machine in of_profile if "gate" in machine]
+    free = [machine for machine in of_profile if "gate" not in machine]
+    told = [
+        "† Which seeds bind a value to its key differed between processors, whose sums in floating "
+        "point differ, and with the order of operations in the sources. Profile "
+        f"`{profile}` of the first edition, everything made anew for each row:",
+        f"Profile `{profile}` of the second edition, everything made anew for each row:",
     ]
-    for machine in (machine for machine in known if machine["profile"] == profile):
+    tables = [_machines(gated, "gate", "C2", "C3"), _machines(free, "C2", "C3")]
+    pairs = zip(told, tables, strict=True)
+    return "\n\n".join(f"{about}\n\n{table}" for about, table in pairs if table)
+
+
+def _machines(rows: list[dict], *columns: str) -> str:
+    lines = [
+        _row(["processor", "sources", "minutes", "recalled by each seed (%)", *columns]),
+        _row(["---", "---", "---:", "---", *["---"] * len(columns)]),
+    ]
+    for machine in rows:
+        told = {name: claim["verdict"] for name, claim in machine["verdicts"].items()}
+        told["gate"] = "passed" if machine.get("gate") else "missed"
+        if machine.get("gate") is False:
+            told["C3"] = "not judged"
         recalled = ", ".join(f"{100 * share:.0f}" for share in machine["recalled"].values())
         minutes = "–" if machine["minutes"] is None else f"{machine['minutes']:.0f}"
-        gate = "passed" if machine["gate"] else "missed"
-        told = [machine["verdicts"][name]["verdict"] for name in ("C2", "C3")]
-        if not machine["gate"]:
-            told[1] = "not judged"
-        made = [machine["hardware"], f"`{machine['sources'][:6]}`", minutes, recalled, gate]
-        lines.append(_row([*made, *told]))
-    if len(lines) == 2:
-        return ""
-    return "\n".join(
-        [
-            f"† Which seeds bind a value to its key differs between processors, whose sums in "
-            "floating point differ, and with the order of operations in the sources. Profile "
-            f"`{profile}`, everything made anew for each row:",
-            "",
-            *lines,
-        ]
-    )
+        made = [machine["hardware"], f"`{machine['sources'][:6]}`", minutes, recalled]
+        lines.append(_row([*made, *(told[name] for name in columns)]))
+    return "\n".join(lines) if rows else ""
 
 
 def insert(text: str, content: str) -> str:
@@ -193,7 +201,7 @@ def _rate(cell: dict[str, str] | None) -> str:
 
 
 def _effect(claim: dict) -> str:
-    if claim["effect"] is None:
+    if claim.get("effect") is None:
         return "not compared"
     of = claim["unit"].split()[0]
     factor, places = (1, 3) if of == "entropy" else (100, 1)
