@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import torch
 
 from focused_attention.params import load
@@ -14,8 +13,6 @@ from focused_attention.tasks.batches import bucketed
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ("train", "seek")
-FINISHED = load(ROOT / "params.yaml").finished
-FIRST_SOURCES = json.loads((Path(__file__).parent / "first_sources.json").read_text())
 
 
 def session(study, arm, seed, params=None, hardware="cpu", composer=None):
@@ -28,21 +25,15 @@ def session(study, arm, seed, params=None, hardware="cpu", composer=None):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("profile", ["pilot", *FINISHED])
-def test_the_committed_runs_are_those_of_the_committed_parameters(profile, monkeypatch):
-    """Finished trials keep the sources that they were trained with, known by `FIRST_SOURCES`."""
-    monkeypatch.chdir(ROOT)
-    params = load(profile=profile)
-    files = {study: [*Path(f"results/{profile}/{study}").glob("*.json")] for study in STUDIES}
-    assert all(files.values())
-    for study, path in ((study, path) for study, paths in files.items() for path in paths):
-        kept = json.loads(path.read_text())
-        ours = session(study, kept["arm"], kept["seed"], params)
-        if profile in FINISHED:
-            slots = ours.arm["slots"].values()
-            used = (FIRST_SOURCES[slot["mechanism"]] for slot in slots)
-            ours.arm["sources"] = {name: sha for each in used for name, sha in each.items()}
-        assert ours.fingerprint == kept["fingerprint"], path
+def test_the_committed_runs_are_those_of_the_committed_parameters():
+    params = load(ROOT / "params.yaml")
+    for study in STUDIES:
+        files = [*(ROOT / "results" / params.profile / study).glob("*.json")]
+        assert files
+        for path in files:
+            kept = json.loads(path.read_text())
+            ours = session(study, kept["arm"], kept["seed"], params)
+            assert ours.fingerprint == kept["fingerprint"], path
 
 
 def test_precision_and_arithmetic_are_part_of_what_decides_the_weights():

@@ -37,27 +37,35 @@ def test_it_is_trained_anew_when_its_start_is():
     other = replace(params.arms["echo"], heads=4)
     moved = replace(params, arms=params.arms | {"echo": other})
     assert session("seek", "echo-more", 4, moved).fingerprint != first.fingerprint
-    longer = replace(params, seek=replace(params.seek, steps=params.seek.steps + 1))
-    assert session("seek", "echo-more", 4, longer).fingerprint != first.fingerprint
+    for more in ({"learning_rate": 1e-9}, {"words": [0, 3]}):
+        otherwise = replace(params, adapt=replace(params.adapt, **more))
+        assert session("seek", "echo-more", 4, otherwise).fingerprint != first.fingerprint
     assert session("seek", "echo", 4, moved).fingerprint != session("seek", "echo", 4).fingerprint
     assert session("seek", "echo", 4, params).fingerprint == session("seek", "echo", 4).fingerprint
 
 
-def test_it_has_steps_of_its_own_and_the_studys_schedule():
+def test_it_has_steps_of_its_own_and_trains_as_section_adapt_says():
     params = parameters()
     work = session("seek", "echo-more", 4, params)
-    assert work.training == replace(params.seek, steps=50)
+    assert work.training == replace(params.adapt, steps=50)
+    assert work.training.learning_rate != params.seek.learning_rate
     assert session("seek", "echo", 4, params).training == params.seek
     assert (work.stage, session("seek", "echo", 4, params).stage) == ("adapt", "seek")
 
 
 @pytest.mark.parametrize(
-    ("arm", "heard"), [("echo", (4, 1400, 600)), ("echo-more", ([4, 1], 0, 0))]
+    ("arm", "heard", "most"),
+    [
+        ("echo", (4, 1400, 600), [4, 2]),
+        ("echo-more", ([4, 1], 0, 250), [60, 12]),
+        ("echo-less", ([4, 1], 0, 250), [7, 12]),
+    ],
 )
-def test_it_hears_other_utterances_and_of_all_sizes_from_the_first(arm, heard, monkeypatch):
-    params = parameters()
-    grown = params.haystack.reading, params.seek.curriculum
-    asked = []
+def test_it_hears_other_utterances_reads_no_more_and_has_its_own_haystacks(
+    arm, heard, most, monkeypatch
+):
+    params = parameters(MORE | {"echo-less": MORE["echo-more"] | {"words": [0, 7]}})
+    asked, held = [], []
 
     class Haystacks:
         def __init__(self, _, bounds):
@@ -65,14 +73,33 @@ def test_it_hears_other_utterances_and_of_all_sizes_from_the_first(arm, heard, m
 
         def training(self, mixture, batch_seconds, seed, curriculum=0):
             asked.append((seed, self.bounds.reading, curriculum))
+            held.append([self.bounds.words[1], self.bounds.prompts[1]])
             return iter([(mixture, batch_seconds)])
 
     monkeypatch.setattr(seeking, "HaystackComposer", Haystacks)
     work = session("seek", arm, 4, params)
     (given,) = seeking.plans(work, Haystacks(None, params.haystack))
-    assert given == (params.seek.mixture, params.seek.batch_seconds)
-    assert asked == [heard]
-    assert grown == (1400, 600)
+    section = params.seek if arm == "echo" else params.adapt
+    assert given == (section.mixture, section.batch_seconds)
+    assert (asked, held) == ([heard], [most])
+
+
+def test_dev_utterances_are_of_the_largest_size_and_of_a_started_arm_of_the_first_one_too():
+    params = parameters(MORE | {"echo-less": MORE["echo-more"] | {"words": [0, 7]}})
+
+    class Haystacks:
+        def evaluation(self, split, size, limit):
+            return split, getattr(size, "words", None), getattr(size, "prompts", None), limit
+
+    found = {
+        arm: seeking.dev(session("seek", arm, 4, params), Haystacks())
+        for arm in ("echo", "echo-more", "echo-less")
+    }
+    n = params.adapt.dev_utterances
+    assert found["echo"] == {"recall": ("dev", 4, None, n), "spot": ("dev", None, 2, n)}
+    longer = {"recall": ("dev", 60, None, n), "spot": ("dev", None, 12, n)}
+    assert found["echo-more"] == longer | {"recall short": ("dev", 4, None, n)}
+    assert found["echo-less"]["recall"] == ("dev", 7, None, n)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +108,7 @@ def test_it_hears_other_utterances_and_of_all_sizes_from_the_first(arm, heard, m
         ({"start": "echo"}, "needs both"),
         ({"steps": 5}, "needs both"),
         ({"start": "echo", "steps": -1}, "needs both"),
+        ({"words": [0, 4]}, "needs both"),
         ({"start": "ehco", "steps": 5}, "start: unknown arm 'ehco'; choose"),
         ({"start": "echo-more", "steps": 5}, "has a start itself; name"),
         ({"regularisers": {"entropie": {}}}, "unknown 'entropie'; choose one of entropy"),
@@ -97,7 +125,7 @@ def test_a_row_that_cannot_be_is_refused_by_name(row, message):
     ("changes", "message"),
     [
         ({"adapt": ["echo"]}, r"arms\.echo\.start: expected 'echo', .* given ''"),
-        ({"seeds": [4, 9]}, r"runs\.adapt\.seeds: 9 is not one of runs\.seek\.seeds"),
+        ({"seeds": [1, 9]}, r"runs\.adapt\.seeds: 9 is not one of runs\.seek\.seeds"),
         (
             {"start": "whisper", "rows": {"echo-more": {"start": "whisper", "steps": 5}}},
             r"runs\.adapt\.start: whisper is not one of runs\.seek\.arms",
@@ -124,4 +152,5 @@ def test_an_arm_without_a_start_cannot_go_on():
 
 
 def test_rows_have_no_start_unless_they_say_so():
-    assert (Arm(model="echo", heads=2).start, Arm(model="echo", heads=2).steps) == ("", 0)
+    plain = Arm(model="echo", heads=2)
+    assert (plain.start, plain.steps, plain.words, plain.prompts) == ("", 0, [], [])

@@ -15,7 +15,8 @@ from tests.stages.tiny import SMALL, prepared
 ROW = SMALL["arms"]["tiny"] | {"start": "tiny", "steps": 2}
 OTHER = {"model": "whisper", "focus_blocks": 0}
 OVER = {
-    "seek": {"learning_rate": 1e-9, "log_every": 1},
+    "seek": {"learning_rate": 1e-9},
+    "adapt": {"learning_rate": 1e-9, "log_every": 1, "words": [3, 3]},  # the start has at most 2
     "arms": {
         "more": ROW,
         "warmer": ROW | {"cross": {"mechanism": "focused", "max_span": None, "schedule": "off"}},
@@ -68,6 +69,13 @@ def test_it_leaves_its_own_steps_and_what_decides_it(folder):
     assert kept["more"]["revision"] != kept["tiny"]["revision"]
     there = json.loads((folder / "build/arms/more.json").read_text())
     assert there["start"]["arm"] == "tiny"
+
+
+def test_section_adapt_says_how_it_is_trained(folder):
+    """Its log has a row a step, where that of the start, by section seek, has one in two."""
+    assert [row["step"] for row in rows(folder, "tiny")] == ["2", "4"]
+    with (folder / "results/tiny/seek/more-1-dev.csv").open(newline="") as file:
+        assert {row["task"] for row in csv.DictReader(file)} == {"recall", "recall short", "spot"}
 
 
 def test_it_hears_other_batches_than_its_start_did(folder):

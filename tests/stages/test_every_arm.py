@@ -14,15 +14,17 @@ from tests.stages.tiny import prepared
 
 USES = [(name, "focus") for name in attention.names()]
 USES += [(name, "cross") for name in attention.names() if attention.load(name)[1].cross]
-SIZES = {"utterances": 3, "words": [0]}
+ARMS = [f"{name}-{slot}" for name, slot in USES]
+SIZES = {"utterances": 3, "words": [0], "fillers": ["words"]}
+HEATS = {"temperatures": [0.5, 1.0]}
 OVER = {
-    "runs": {"encoder": ["moa-encoder"]},
+    "runs": {"encoder": ["moa-encoder"], "swept": [*ARMS, "moa-encoder"]},
     "measure": {
-        "sweep": SIZES | {"prompts": [0], "temperatures": [0.5, 1.0]},
-        "entropy": SIZES | {"temperatures": [0.5, 1.0]},
+        "recall": SIZES | HEATS,
+        "spot": {"utterances": 3, "prompts": [0]} | HEATS,
+        "entropy": SIZES | HEATS,
         "prune": {"utterances": 3, "top_k": [2]},
-        "techniques": SIZES
-        | {"prompts": [0]}
+        "techniques": {"utterances": 3, "words": [0], "prompts": [0]}
         | {
             "list": [
                 {"technique": "temperature", "slots": ["encoder"], "value": 0.5},
@@ -32,9 +34,8 @@ OVER = {
         },
     },
     "arms": {
-        f"{name}-{slot}": {"model": "echo", "heads": 2, "focus_blocks": 1}
-        | {slot: {"mechanism": name}}
-        for name, slot in USES
+        arm: {"model": "echo", "heads": 2, "focus_blocks": 1} | {slot: {"mechanism": name}}
+        for arm, (name, slot) in zip(ARMS, USES, strict=True)
     }
     | {
         "moa-encoder": {"model": "echo", "heads": 2, "focus_blocks": 1}
@@ -77,14 +78,14 @@ def test_an_arm_of_every_mechanism_is_measured_or_told_why_not(rows, name, slot)
     assert heated == ({0.5, 1.0} if cls.tempered else {1.0})
     assert ("temperatures other than 1" in told["entropy"]) == (not cls.tempered)
     if slot == "focus" or cls.tempered:
-        assert {row["slot"] for row in rows(f"sweep/{arm}-1.csv")} == {"cross"}
-        assert len(rows(f"guess/{arm}-1.csv")) == 2
-        assert not told["sweep"]
+        assert {row["slot"] for row in rows(f"recall/{arm}-1.csv")} == {"cross"}
+        assert len(rows(f"spot/{arm}-1.csv")) == 2
+        assert not told["recall"]
     else:
-        assert made["measures"]["sweep"]["files"] == {}
-        assert told["sweep"] == told["guess"] == {"": f"{cls.__name__} has no temperature"}
+        assert made["measures"]["recall"]["files"] == {}
+        assert told["recall"] == told["spot"] == {"": f"{cls.__name__} has no temperature"}
     if slot == "focus" or (cls.weighted and cls.projected and cls.tempered):
-        assert {row["int8"] for row in rows(f"prune/{arm}-1.csv")} == {"True", "False"}
+        assert {row["top_k"] for row in rows(f"prune/{arm}-1.csv")} == {"2", ""}
     else:
         assert "has no " in told["prune"]["cross"]
     table = {row["technique"]: row for row in rows(f"techniques/{arm}-1.csv")}
@@ -96,11 +97,11 @@ def test_an_arm_of_every_mechanism_is_measured_or_told_why_not(rows, name, slot)
 def test_an_encoder_that_cannot_be_heated_is_told_where_that_is_asked(rows):
     seek.main(["moa-encoder"])
     measure.main(["moa-encoder"])
-    assert {row["slot"] for row in rows("sweep/moa-encoder-1.csv")} == {"cross"}
+    assert {row["slot"] for row in rows("recall/moa-encoder-1.csv")} == {"cross"}
     params = load()
     params.measure.clear()
-    params.measure["sweep"] = {}
-    params.runs.seek.arms[:] = params.runs.measure["sweep"] = ["moa-encoder"]
+    params.measure["recall"] = {}
+    params.runs.seek.arms[:] = params.runs.measure["recall"] = ["moa-encoder"]
     table = measured.table(params, results.RESULTS / "tiny")
     (note,) = (row for row in table if row["note"])
     assert (note["arm"], note["condition"]) == ("moa-encoder", "encoder")

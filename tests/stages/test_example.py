@@ -1,4 +1,4 @@
-"""Stage example: it agrees with what the sweep asks, and its numbers are what they are called."""
+"""Stage example: it agrees with what recall is asked, and its numbers are what they are called."""
 
 import json
 
@@ -7,45 +7,51 @@ import pytest
 
 from focused_attention import results
 from focused_attention.stages import example, measure, seek
-from focused_attention.tasks.utterances import DIGITS
-from tests.stages.tiny import prepared
+from tests.conftest import DIGITS
+from tests.stages.tiny import SMALL, prepared
+
+LONE = {"digits": 1, "keys": 1}
+ASKED = LONE | {"pairs": 2, "words": [2], "fillers": ["words"], "temperatures": [0.71, 1.0, 2.0]}
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """The example of a tiny arm, and by temperature whether the sweep finds its answer right."""
-    asked = {"words": [2], "prompts": [0], "temperatures": [0.71, 1.0, 2.0]}
-    folder = prepared(tmp_path_factory.mktemp("example"), {"measure": {"sweep": asked}})
+    """The example of a tiny arm, and by temperature what measure recall is answered to it."""
+    folder = prepared(tmp_path_factory.mktemp("example"), {"measure": {"recall": ASKED}})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for stage, argv in ((seek, ["tiny"]), (measure, ["tiny"]), (example, [])):
             stage.main(argv)
-    rows = results.read_csv(folder / "results/tiny/sweep/tiny-1.csv")
-    own = {"task": "recall", "slot": "cross", "split": "test", "answers": "own"}
-    swept = {
-        float(row["temperature"]): row["right"][0] == "1"
+    rows = results.read_csv(folder / "results/tiny/recall/tiny-1.csv")
+    answered = {
+        float(row["temperature"]): (row["right"][0] == "1", row["written"][0])
         for row in rows
-        if all(row[key] == value for key, value in own.items())
+        if (row["slot"], row["split"]) == ("cross", "test")
     }
-    return json.loads((folder / "results/tiny/example.json").read_text()), swept
+    return json.loads((folder / "results/tiny/example.json").read_text()), answered
 
 
 def test_the_words_stand_in_order_and_the_value_follows_the_key(found):
     example, _ = found
     texts = [word["word"] for word in example["words"]]
     assert texts[texts.index(example["key"]) + 1] == example["value"]
-    assert len(texts) == 2 * example["pairs"] + example["hay"]
+    assert len(texts) == 2 * example["pairs"] + sum(LONE.values()) + example["hay"]
+    held = SMALL["haystack"]  # the largest of training
+    most = [held[name][1] for name in ("pairs", "lone_digits", "lone_keys", "words")]
+    assert most == [example["pairs"], *LONE.values(), example["hay"]]
     edges = np.array([[word["start"], word["end"]] for word in example["words"]]).ravel()
     assert (np.diff(edges) >= 0).all()
     assert 0 < edges[-1] <= example["seconds"]
     assert (example["arm"], example["seed"], example["split"]) == ("tiny", 1, "test")
 
 
-def test_answers_are_those_of_the_sweep(found):
-    example, swept = found
+def test_answers_are_those_of_recall(found):
+    example, answered = found
     assert [of["temperature"] for of in example["answers"]] == [0.71, 1.0, 2.0]
     for of in example["answers"]:
-        assert (of["answer"] == example["value"]) == swept[of["temperature"]]
+        right, written = answered[of["temperature"]]
+        assert (of["answer"] == example["value"]) == right
+        assert written == (str(DIGITS.index(of["answer"])) if of["answer"] in DIGITS else "-")
         assert sorted(of["digits"]) == sorted(DIGITS)
         assert 0 < sum(of["digits"].values()) <= 1
 

@@ -1,7 +1,8 @@
-"""seek, measure and judge on a tiny arm: they agree with each other."""
+"""seek, adapt, measure, asked and judge on tiny arms: they agree with each other."""
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,20 +11,34 @@ import torch
 from focused_attention import results
 from focused_attention.measures import entropy
 from focused_attention.metrics.by_head import Sharpness
-from focused_attention.metrics.counts import scores
-from focused_attention.stages import asked, judge, measure, seek
-from focused_attention.verdicts.first.trial import COLUMNS
-from tests.stages.tiny import prepared
+from focused_attention.params import load
+from focused_attention.speech.store import FeatureStore
+from focused_attention.stages import adapt, asked, judge, measure, seek
+from focused_attention.tasks.compose import Composer
+from focused_attention.tasks.haystack import HaystackComposer, closed
+from focused_attention.tasks.sizes import Recall
+from focused_attention.verdicts.replies import KINDS
+from focused_attention.verdicts.tables import COLUMNS
+from tests.conftest import DAYS, DIGITS, MONTHS
+from tests.stages.tiny import SMALL, prepared
+
+OVER = {
+    "arms": {"more": SMALL["arms"]["tiny"] | {"start": "tiny", "steps": 2}},
+    "runs": {"adapt": {"arms": ["more"]}},
+}
+PLAIN = {"slot": "cross", "split": "test", "filler": "words", "temperature": "1.0"}
+ANSWERED = ("right", "bound", "written", "forced", "nats")
+OUTCOMES = {"bound", "nats", *KINDS}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the stages have run."""
-    folder = prepared(tmp_path_factory.mktemp("study"))
+    """A folder in which the stages have run: `more` goes on from `tiny`, and is not swept."""
+    folder = prepared(tmp_path_factory.mktemp("study"), OVER)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for stage in (seek, measure):
-            stage.main(["tiny", "--seed", "1"])
+        for stage, arm in ((seek, "tiny"), (adapt, "more"), (measure, "tiny"), (measure, "more")):
+            stage.main([arm, "--seed", "1"])
         asked.main([])
         write_recognition(Path("results"))
         judge.main([])
@@ -44,59 +59,100 @@ def write_recognition(folder):
     results.write_json(folder / "benchmark-attention.json", {"timings": [ratio]})
 
 
-def rows(folder, name):
+def rows(folder, name, **wanted):
+    """The rows of a results file, or those with these values."""
     with (folder / "results/tiny" / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+        found = csv.DictReader(file)
+        return [row for row in found if all(row[key] == value for key, value in wanted.items())]
 
 
-def test_what_is_asked_agrees_with_what_is_heard(folder):
-    """The value stands at its pair's place, and a row is the recording of the sweep's answer."""
+def test_runs_leave_weights_and_curves(folder):
+    for arm, more in (("tiny", set()), ("more", {"recall short"})):
+        assert (folder / f"runs/tiny/seek/{arm}-1.safetensors").exists()
+        assert {r["task"] for r in rows(folder, f"seek/{arm}-1-dev.csv")} == {
+            "recall", "spot", *more
+        }  # fmt: skip
+
+
+def test_what_is_asked_agrees_with_the_recordings(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    params, store = load(), closed(FeatureStore.open())
+    composer = Composer(store, params.tasks, dev=params.prepare.dev, test=params.prepare.test)
+    haystacks = HaystackComposer(composer, params.haystack)
     table = rows(folder, "asked.csv")
-    swept = [row for row in rows(folder, "sweep/tiny-1.csv") if row["task"] == "recall"]
-    sizes = {row["hay"]: int(row["utterances"]) for row in swept}
-    for hay, n in sizes.items():
-        of = [row for row in table if row["hay"] == hay]
-        assert len(of) == n
-        for row in of:
-            assert len(row["heard"]) == int(row["pairs"])
-            assert row["heard"][int(row["place"]) - 1] == row["value"]
-    assert len({row["place"] for row in table}) > 1
-    best = [r for r in rows(folder, "findings/guessers.csv") if r["guesser"] == "last heard digit"]
-    for row in best:
-        of = [r for r in table if r["hay"] == row["hay"]]
-        last = sum(r["heard"][-1] == r["value"] for r in of) / len(of)
-        assert float(row["rate"]) == pytest.approx(last, rel=1e-5)
-
-
-def test_seek_leaves_weights_and_curves(folder):
-    assert (folder / "runs/tiny/seek/tiny-1.safetensors").exists()
-    assert {row["task"] for row in rows(folder, "seek/tiny-1-dev.csv")} == {"recall", "spot"}
-
-
-def test_a_sweep_has_every_cell_once_and_slots_agree_at_temperature_one(folder):
-    table = rows(folder, "sweep/tiny-1.csv")
-    names = ("split", "answers", "task", "hay", "slot", "temperature")
-    cells = [tuple(row[k] for k in names) for row in table]
-    assert len(set(cells)) == len(cells) == 2 * 2 * 3 * 3 + 2 * 3
+    places = [(row["split"], row["filler"], row["hay"]) for row in table]
+    wanted = {("test", filler, hay) for filler in params.recall.fillers for hay in "03"}
+    assert set(places) == wanted | {("dev", "words", "3")}
+    assert len(places) == len(wanted) + 1
     for row in table:
-        right, of = scores(row)
-        assert len(right) == len(of) == 6
-        assert (right <= of).all()
-        assert row["task"] == "spot" or row["asked"] == row["written"] == ""
-    plain = [r for r in table if (r["split"], r["answers"]) == ("test", "own")]
-    plain = [row for row in plain if float(row["temperature"]) == 1]
-    assert len(plain) == 2 * 2 * 3
-    for task in ("recall", "spot"):
-        for hay in {row["hay"] for row in plain if row["task"] == task}:
-            same = {row["right"] for row in plain if (row["task"], row["hay"]) == (task, hay)}
-            assert len(same) == 1
+        size = Recall(pairs=2, digits=2, keys=1, words=int(row["hay"]), filler=row["filler"])
+        groups = zip(row["value"], row["others"].split(), row["lone"].split(), strict=True)
+        given = haystacks.evaluation(row["split"], size, int(row["utterances"]))
+        for i, (u, (value, others, lone)) in enumerate(zip(given, groups, strict=True)):
+            texts = [store.recordings[i].text for i in u.recordings]
+            after = {a: b for a, b in pairwise(texts) if b in DIGITS}
+            pairs = {key: b for key, b in after.items() if key in {*DAYS, *MONTHS}}
+            paired = [str(DIGITS.index(b)) for b in pairs.values()]  # in the order of saying
+            assert value == str(DIGITS.index(pairs[store.tokenizer.decode(u.query)]))
+            assert [one for one in paired if one != value] == list(others)
+            said = [str(DIGITS.index(text)) for text in texts if text in DIGITS]
+            assert [one for one in said if one not in paired] == list(lone)
+            assert (row["last"][i], row["last_pair"][i]) == (said[-1], paired[-1])
+            assert row["nearest"][i] in said
+            assert paired[int(row["place"][i]) - 1] == value
 
 
-def test_a_sweep_has_dev_and_exchanged_answers_at_the_longest(folder):
-    table = rows(folder, "sweep/tiny-1.csv")
-    others = [r for r in table if (r["split"], r["answers"]) != ("test", "own")]
-    assert {(r["task"], r["hay"], r["slot"]) for r in others} == {("recall", "3", "cross")}
-    assert {(r["split"], r["answers"]) for r in others} == {("dev", "own"), ("test", "another")}
+def test_recall_has_every_cell_once_and_slots_agree_at_temperature_one(folder):
+    table = rows(folder, "recall/tiny-1.csv")
+    cells = [tuple(row[k] for k in (*PLAIN, "hay")) for row in table]
+    fillers, sizes, heats, slots = 3, 2, 3, 2
+    assert len(set(cells)) == len(cells) == fillers * sizes * heats * slots + heats
+    dev = [row for row in table if row["split"] == "dev"]
+    assert {(row["hay"], row["filler"], row["slot"]) for row in dev} == {("3", "words", "cross")}
+    for row in table:
+        assert len(row["right"]) == len(row["nats"].split()) == int(row["utterances"]) == 6
+    plain = [row for row in table if (row["split"], row["temperature"]) == ("test", "1.0")]
+    cross, encoder = (
+        {(r["hay"], r["filler"]): [r[k] for k in ANSWERED] for r in plain if r["slot"] == slot}
+        for slot in ("cross", "encoder")
+    )
+    assert cross == encoder
+    assert len(cross) == fillers * sizes
+
+
+def test_an_arm_that_is_not_swept_is_asked_as_it_was_trained(folder):
+    table = rows(folder, "recall/more-1.csv")
+    cells = {(row["temperature"], row["filler"], row["slot"]) for row in table}
+    assert cells == {("1.0", "words", "cross")}
+    assert [(r["hay"], r["split"]) for r in table] == [("0", "test"), ("3", "test"), ("3", "dev")]
+    assert {row["temperature"] for row in rows(folder, "spot/more-1.csv")} == {"1.0"}
+
+
+@pytest.mark.parametrize("arm", ["tiny", "more"])
+def test_who_is_right_wrote_the_digit_and_who_is_bound_had_to_say_it(folder, arm):
+    held = {(r["split"], r["filler"], r["hay"]): r for r in rows(folder, "asked.csv")}
+    for row in rows(folder, f"recall/{arm}-1.csv"):
+        of = held[row["split"], row["filler"], row["hay"]]
+        parts = (of["value"], of["others"].split(), of["lone"].split())
+        heard = ["".join(digits) for digits in zip(*parts, strict=True)]
+        for outcome, answer in (("right", "written"), ("bound", "forced")):
+            told = [str(int(a == b)) for a, b in zip(row[answer], of["value"], strict=True)]
+            assert list(row[outcome]) == told
+        assert set(row["written"]) <= {*"0123456789-"}
+        assert all(one in digits for one, digits in zip(row["forced"], heard, strict=True))
+        assert all(float(cost) >= 0 for cost in row["nats"].split())
+
+
+def test_spotted_digits_are_counted_as_they_were_hit(folder):
+    table = rows(folder, "spot/tiny-1.csv")
+    assert [(row["hay"], row["temperature"]) for row in table] == [
+        (hay, heat) for hay in "02" for heat in ("0.5", "1.0", "2.0")
+    ]
+    for row in table:
+        hits = row["hits"].split()
+        assert {len(of) for of in hits} == {int(row["needles"])} == {2}
+        assert row["right"] == "".join(str(of.count("1")) for of in hits)
+        assert len(row["extra"]) == len(hits) == 6
 
 
 def test_entropy_is_within_its_bounds_and_a_planted_uniform_model_is_found(folder):
@@ -104,6 +160,7 @@ def test_entropy_is_within_its_bounds_and_a_planted_uniform_model_is_found(folde
     assert {(row["slot"], row["layer"]) for row in table} == {
         ("encoder", "0"), ("encoder", "1"), ("cross", "0"),
     }  # fmt: skip
+    assert {row["filler"] for row in table} == {"words", "silence"}
     relative = [row for row in table if row["metric"] == "normalised_entropy"]
     assert all(0 <= float(row["mean"]) <= 1 for row in relative)
     hot = [row for row in table if float(row["temperature"]) > 1]
@@ -130,35 +187,15 @@ def test_some_rows_of_the_encoder_are_measured_as_if_they_were_all():
         assert counted == {9 if given is None else 3 + 3 + 2}
 
 
-def test_pruning_nothing_is_the_plain_answer(folder):
-    table = rows(folder, "prune/tiny-1.csv")
-    for hay in ("0", "3"):
-        kept = {
-            row["top_k"]: row["right"]
-            for row in table
-            if (row["hay"], row["int8"]) == (hay, "False")
-        }
-        assert kept["1000"] == kept[""]
-        swept = [
-            row["right"] for row in rows(folder, "sweep/tiny-1.csv")
-            if (row["task"], row["hay"]) == ("recall", hay) and float(row["temperature"]) == 1
-            and (row["split"], row["answers"]) == ("test", "own")
-        ]  # fmt: skip
-        assert set(swept) == {kept[""]}
-
-
-def test_whoever_is_right_has_answered_with_a_digit(folder):
-    table = rows(folder, "guess/tiny-1.csv")
-    assert [float(row["temperature"]) for row in table] == [0.5, 1.0, 2.0]
-    swept = {
-        float(row["temperature"]): row["right"] for row in rows(folder, "sweep/tiny-1.csv")
-        if (row["task"], row["hay"], row["slot"]) == ("recall", "3", "cross")
-        and (row["split"], row["answers"]) == ("test", "own")
-    }  # fmt: skip
-    for row in table:
-        assert row["right"] == swept[float(row["temperature"])]
-        assert len(row["digit"]) == int(row["utterances"]) == 6
-        assert all(digit >= right for digit, right in zip(row["digit"], row["right"], strict=True))
+@pytest.mark.parametrize("arm", ["tiny", "more"])
+def test_pruning_nothing_is_the_plain_answer(folder, arm):
+    table = rows(folder, f"prune/{arm}-1.csv")
+    assert len(table) == (2 + 1) * 3
+    for slot, hay in (("cross", "0"), ("cross", "3"), ("encoder", "0")):
+        (plain,) = rows(folder, f"recall/{arm}-1.csv", hay=hay, **PLAIN)
+        of = {row["top_k"]: row for row in table if (row["slot"], row["hay"]) == (slot, hay)}
+        for kept in ("1000", ""):
+            assert [of[kept][name] for name in ANSWERED] == [plain[name] for name in ANSWERED]
 
 
 def test_findings_are_tables_of_what_the_stages_wrote(folder):
@@ -166,29 +203,61 @@ def test_findings_are_tables_of_what_the_stages_wrote(folder):
     for name, columns in COLUMNS.items():
         header = (folder / f"results/tiny/findings/{name}.csv").read_text().splitlines()[0]
         assert header == ",".join(columns)
-    assert tables["temperatures"] == []  # the arm learns none
-    assert len(tables["accuracy"]) == 2 * 2 * 3 * 3
-    assert len(tables["optimum"]) == 2 * 2 * 3
-    assert len(tables["pruning"]) == len(rows(folder, "prune/tiny-1.csv"))
-    for row in rows(folder, "sweep/tiny-1.csv"):
-        if (row["split"], row["answers"]) == ("test", "own"):
-            keys = ("task", "hay", "slot", "temperature")
-            (found,) = (r for r in tables["accuracy"] if all(r[k] == row[k] for k in keys))
-            right, of = scores(row)
-            assert float(found["rate"]) == pytest.approx(right.sum() / of.sum(), abs=1e-5)
-    (learned,) = tables["learning"]
-    assert learned["trained"] == "False"
+    assert tables["temperatures"] == []  # the arms learn none
+    assert tables["slopes"] == []  # of five temperatures at least
+    answered = {arm: rows(folder, f"recall/{arm}-1.csv", split="test") for arm in ("tiny", "more")}
+    assert len(tables["answers"]) == len(OUTCOMES) * sum(map(len, answered.values()))
+    for arm, table in answered.items():
+        for row in table:
+            keys = ("hay", "filler", "slot", "temperature", "seconds")
+            of = [
+                r for r in tables["answers"]
+                if r["arm"] == arm and all(r[key] == row[key] for key in keys)
+            ]  # fmt: skip
+            rate = {r["measure"]: float(r["rate"]) for r in of}
+            assert set(rate) == OUTCOMES
+            for name in ("right", "bound"):
+                assert rate[name] == pytest.approx(row[name].count("1") / 6, abs=1e-5)
+            assert rate["none"] == pytest.approx(row["written"].count("-") / 6, abs=1e-5)
+            assert sum(rate[name] for name in KINDS) == pytest.approx(1, abs=1e-5)
+            costs = [float(cost) for cost in row["nats"].split()]
+            assert rate["nats"] == pytest.approx(sum(costs) / 6, rel=1e-3)
+    pruned = sum(len(rows(folder, f"prune/{arm}-1.csv")) for arm in answered)
+    assert len(tables["pruning"]) == len(OUTCOMES) * pruned
+    assert {(row["arm"], row["filler"]) for row in tables["entropy-length"]} == {
+        (arm, filler) for arm in answered for filler in ("words", "silence")
+    }
+    for row in rows(folder, "spot/tiny-1.csv"):
+        of = {"arm": "tiny", "hay": row["hay"], "temperature": row["temperature"]}
+        (found,) = rows(folder, "findings/spotting.csv", measure="recall", **of)
+        assert float(found["rate"]) == pytest.approx(row["hits"].count("1") / 12, abs=1e-5)
+
+
+def test_learning_is_told_of_every_run(folder):
+    found = {row["arm"]: row for row in rows(folder, "findings/learning.csv")}
+    assert {arm: row["steps"] for arm, row in found.items()} == {"tiny": "4", "more": "2"}
+    for arm, row in found.items():
+        dev = {r["task"]: r["first_word"] for r in rows(folder, f"seek/{arm}-1-dev.csv")}
+        for name in ("recall", "recall_short", "spot"):
+            share = dev.get(name.replace("_", " "))
+            assert row[name] == ("" if share is None else str(float(share)))
+    assert {row["learned"] for row in found.values()} == {"False"}
 
 
 def test_a_profile_without_the_arms_of_the_plan_decides_nothing(folder):
     judged = json.loads((folder / "results/tiny/verdicts.json").read_text())
     assert judged["profile"] == "tiny"
-    assert list(judged["claims"]) == ["C0", "C1", "C2", "C3", "C4", "C5", "C6"]
-    for claim in judged["claims"].values():
-        assert claim["verdict"] == "undecided"
-        assert claim["effect"] is None
-        assert claim["reason"]
-    neutral = judged["checks"]["neutral"]
-    assert (neutral["holds"], neutral["cells"], neutral["different"]) == (True, 8, 0)
-    assert judged["checks"]["entropy"]["holds"]
-    assert judged["checks"]["hot"]["holds"] is judged["checks"]["exchanged"]["holds"] is None
+    assert list(judged["claims"]) == ["C0", "C1a", "C1b", "C1c", "C2", "C3", "C4", "C5", "C6"]
+    read, *claims = judged["claims"].values()
+    assert (read["verdict"], read["effect"]) == ("undecided", None)
+    for claim in claims:
+        assert claim["verdict"] == "not run"
+        assert "does not train or measure echo" in claim["reason"]
+        assert "effect" not in claim
+    assert judged["guessers"]["any heard digit"] == 1 / 4
+    assert judged["guessers"]["any value of a pair"] == 1 / 2
+    checks = judged["checks"]
+    assert (checks["neutral"]["state"], checks["neutral"]["cells"]) == ("holds", 3 * 2)
+    assert checks["entropy"]["state"] == "holds"
+    others = checks.keys() - {"neutral", "entropy"}
+    assert {checks[name]["state"] for name in others} == {"not run"}

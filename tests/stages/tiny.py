@@ -24,6 +24,7 @@ SMALL = {
     },
     "runs": {
         "train": {"arms": ["tiny"]}, "seek": {"arms": ["tiny"], "seeds": [1]},
+        "adapt": {"start": "tiny", "arms": [], "seeds": [1]},
         "swept": ["tiny"], "encoder": ["tiny"],
     },
     "train": NATIVE,

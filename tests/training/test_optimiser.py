@@ -1,13 +1,15 @@
 """AdamW in large pieces of memory against PyTorch's, bit by bit, also where gradients come late."""
 
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from focused_attention.training.optimiser import AdamW
+from focused_attention.training.optimiser import AdamW, learning_rate
 from tests.training.test_loop import PARAMS
 
 
@@ -103,3 +105,14 @@ def test_the_compiler_is_not_loaded_to_train():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("decay", [0.3, 1.0])
+def test_the_rate_rises_stays_and_falls_over_its_share_of_the_steps(decay):
+    params = replace(PARAMS, steps=110, warmup=10, learning_rate=2.0, decay=decay)
+    rates = [learning_rate(step, params) for step in range(1, 111)]
+    assert rates[:10] == pytest.approx([0.2 * step for step in range(1, 11)])
+    level = 110 - round(100 * decay)
+    assert rates[9:level] == [2.0] * (level - 9)
+    fallen = [1 + math.cos(math.pi * step / (110 - level)) for step in range(1, 111 - level)]
+    assert rates[level:] == pytest.approx(fallen, abs=1e-9)
