@@ -141,7 +141,7 @@ def measured(copy, tmp_path_factory) -> tuple[Path, list[str]]:
     arms = ["echo", *newcomers["arms"]]
     over = overlay(newcomers, {
         "runs": {
-            "train": {"arms": ["echo"]}, "measure": {"prune": ["echo"], "guess": ["echo"]},
+            "train": {"arms": ["echo"]}, "measure": {"prune": ["echo"]},
             "seek": {"arms": arms, "seeds": [1]},
         },
         "arms": {"echo": SMALL["arms"]["tiny"]},
@@ -150,7 +150,7 @@ def measured(copy, tmp_path_factory) -> tuple[Path, list[str]]:
             "dev_every": 2, "dev_utterances": 3, "checkpoint_every": 2,
         },
         "evaluate": {"utterances": {"digits": 3, "words": 3}, "beam": 2, "max_tokens": 6},
-        "measure": {"confidence": {"words": [0, 3], "utterances": 4, "pairs": 2}},
+        "measure": {"confidence": {"words": [0, 3], "utterances": 4}},
         "collect": {"resamples": 50},
     })  # fmt: skip
     folder = prepared(tmp_path_factory.mktemp("study"), over)
@@ -176,7 +176,9 @@ def test_newcomers_stand_in_results_and_in_the_table(measured):
     (technique,) = lines_of("inference")["measure"]["techniques"]["list"]
     under = [row for row in table if f"technique={technique['technique']};" in row["condition"]]
     assert {row["arm"] for row in under} == {"echo", *arms}
-    assert all(0 <= float(row["mean"]) <= 1 for row in under)
+    recalled = [row for row in under if "task=recall" in row["condition"]]
+    assert {row["metric"] for row in recalled} == {"right", "bound"}
+    assert all(0 <= float(row["mean"]) <= 1 for row in recalled)
     (name,) = lines_of("measures")["measure"]
     kept = rows(results / f"{name}/echo-1.csv")
     for row in (row for row in table if (row["measure"], row["arm"]) == (name, "echo")):
@@ -189,9 +191,9 @@ def test_what_a_newcomer_cannot_be_asked_is_said(measured):
     folder, _ = measured
     made = json.loads((folder / "results/tiny/measure/echo-cosine-1.json").read_text())
     why = "Cosine has no temperature"
-    assert made["measures"]["sweep"] == {"files": {}, "not_applicable": {"": why}}
+    assert made["measures"]["recall"] == {"files": {}, "not_applicable": {"": why}}
     table = rows(folder / "results/tiny/tables/measures.csv")
-    (note,) = (r for r in table if (r["measure"], r["arm"]) == ("sweep", "echo-cosine"))
+    (note,) = (r for r in table if (r["measure"], r["arm"]) == ("recall", "echo-cosine"))
     assert note["note"] == f"not applicable: {why}"
 
 

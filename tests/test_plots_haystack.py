@@ -686,6 +686,7 @@ def test_verdicts_are_words():
 def test_notebook_runs_on_planted_findings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     folder = Path("results/pilot")
     for part in ("findings", "entropy", "seek"):
         (folder / part).mkdir(parents=True)
