@@ -15,6 +15,7 @@ ROOMS = (  # in the order in which data flows; each knows itself, those before i
 HALL = {
     "__init__.py",
     "errors.py",
+    "listening.py",
     "measuring.py",
     "params.py",
     "paths.py",

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent
 PLUMBING = {  # can change no number, only where it is read and written and what is said of it
     "__init__.py": "tells the version",
     "errors.py": "words errors",
+    "listening.py": "types settings, as params.py does",
     "measuring.py": "types settings, as params.py does",
     "params.py": "reads params.yaml, whose values are told apart from the code",
     "paths.py": "names files",
