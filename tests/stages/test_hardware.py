@@ -6,6 +6,7 @@ import torch
 from focused_attention import measures
 from focused_attention.measures import techniques
 from focused_attention.models.skeleton import AudioEncoder
+from focused_attention.params import load
 from focused_attention.runs import device
 from focused_attention.runs.session import Session
 from focused_attention.stages import evaluate, example, measure, seek, train
@@ -57,7 +58,8 @@ def test_a_stage_moves_its_batches_to_the_hardware(elsewhere, stage):
     assert heard.value.args == ("meta", "meta", "meta")
 
 
-def test_a_model_in_int8_hears_on_the_cpu_whatever_the_hardware(elsewhere):
+def test_a_technique_hears_where_its_model_is_whatever_the_hardware(elsewhere):
+    """As in int8, which is on the CPU always."""
     asked = []
 
     def note(batch, hardware):
@@ -66,8 +68,10 @@ def test_a_model_in_int8_hears_on_the_cpu_whatever_the_hardware(elsewhere):
 
     elsewhere.setattr(Session, "trained", lambda work: work.model.eval())
     elsewhere.setattr(Batch, "to", note)
-    alone(elsewhere, "prune")
+    alone(elsewhere, "techniques")
     measure.main(["tiny"])
-    assert set(asked) == {"meta", "cpu"}
-    kinds = [kind for i, kind in enumerate(asked) if asked[i - 1] != kind]
-    assert kinds == ["meta", "cpu"] * (len(kinds) // 2)  # in turns, floats first
+    listed = load().measure["techniques"]["list"]
+    assert {"technique": "int8"} in listed
+    each = ["meta"] + ["cpu"] * (1 + len(listed))  # of a batch; the model untouched comes first
+    assert asked == each * (len(asked) // len(each))
+    assert asked
