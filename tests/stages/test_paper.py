@@ -14,7 +14,7 @@ from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.results import write_csv
 from focused_attention.stages import paper
 from focused_attention.verdicts.findings import TRAINED
-from tests.stages.made_up import SEEDS, write_findings, write_judged
+from tests.stages.made_up import SEEDS, write_findings
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "paper").rglob("*.typ"))
@@ -46,7 +46,7 @@ def desk(house):
     shutil.copytree(ROOT / "paper", "paper", ignore=shutil.ignore_patterns("*.pdf"))
     shutil.copytree(ROOT / "profiles", "profiles")
     Path("paper/figures").mkdir(exist_ok=True)
-    for name in ("arithmetic", "machines"):
+    for name in ("arithmetic", "binding", "machines"):
         shutil.copy(ROOT / f"results/{name}.json", "results")
     write_findings(Path("results/grid"), "a desk", ("echo", "echo-cross-learned-span", LOCAL))
     write_findings(Path("results/local-encoder"), "a desk", ("echo", LOCAL))
@@ -54,6 +54,9 @@ def desk(house):
     for name in HEARD:
         Path("results/full", name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "results/full" / name, Path("results/full", name))
+    again = Path("results/pilot")  # of the second trial what the pilot found
+    shutil.copytree(ROOT / again / "findings", again / "findings", dirs_exist_ok=True)
+    shutil.copy(ROOT / again / "verdicts.json", again)
     answers = [
         {"answers": whose, "task": "recall", "temperature": 1.0, "right": "0101"}
         for whose in ("own", "another")
@@ -69,8 +72,8 @@ def desk(house):
 
 
 def compiled() -> bytes:
-    """The PDF with the pilot's numbers and the first trial's findings."""
-    return paper.compile_paper(paper.SOURCE, "pilot", "first")
+    """The PDF with the pilot's numbers and its findings beside the first trial's."""
+    return paper.compile_paper(paper.SOURCE, "pilot", "pilot")
 
 
 def test_two_compilations_give_the_same_bytes(desk):
@@ -106,6 +109,7 @@ def test_a_missing_number_breaks_the_build(desk):
         "results/benchmark-attention.json",
         "results/benchmark-speech.json",
         "results/arithmetic.json",
+        "results/binding.json",
         "results/machines.json",
         "results/first/findings/spotting.csv",
         "paper/references.bib",
@@ -221,8 +225,12 @@ def test_bytes_that_differ_between_processors_are_told(desk):
 
 def test_findings_are_those_of_the_profile_that_is_named(desk):
     before = compiled()
-    write_judged(Path("results/pilot"), "a made-up processor", "supported")
-    assert compiled() == before
+    path = Path("results/pilot/verdicts.json")
+    judged = json.loads(path.read_text())
+    judged["claims"]["C1b"]["verdict"] = "supported"
+    path.write_text(json.dumps(judged))
+    assert compiled() != before
+    before = compiled()
     write_findings(Path("results/first"), "a made-up processor", STUDIED, "supported")
     paper.main([])
     assert Path("paper/paper.pdf").read_bytes() != before
@@ -252,7 +260,7 @@ def test_definitions_are_those_of_the_code():
 
 def test_smoke_results_are_marked_as_such(desk):
     shutil.copytree("results/pilot", "results/smoke")
-    smoke = paper.compile_paper(paper.SOURCE, "smoke", "first")
+    smoke = paper.compile_paper(paper.SOURCE, "smoke", "pilot")
     assert smoke != compiled()
 
 

@@ -110,4 +110,5 @@ def test_a_planted_slope_of_the_best_temperature_is_recovered():
     assert [row["best"] for row in found[:3]] == pytest.approx([0, -0.1, -0.2], abs=1e-6)
     assert found[3]["hay"] == ""
     assert found[3]["best"] == pytest.approx(-0.1, abs=1e-6)
+    assert [row["edge"] for row in found] == [0, 0, 0, 0]
     assert found[3]["low"] - 1e-9 <= found[3]["best"] <= found[3]["high"] + 1e-9

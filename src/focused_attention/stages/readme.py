@@ -108,6 +108,7 @@ def verdicts(profile: str, judged: dict) -> str:
         said = [claim["claim"], claim["test"], _effect(claim), size]
         mark = "†" if name in judged["of_one_machine"] else ""
         lines.append(_row([name, *said, f"**{claim['verdict']}**{mark}"]))
+    marked = " †: of one machine, see below." if judged["of_one_machine"] else ""
     found = []
     for verdict in VERDICTS:
         if names := [name for name, claim in claims.items() if claim["verdict"] == verdict]:
@@ -120,7 +121,7 @@ def verdicts(profile: str, judged: dict) -> str:
             "word error rate in percent; C2: entropy / log n) with their "
             f"{100 * judged['confidence']:g} % intervals over utterances and seeds. "
             f"Profile `{profile}`, computed on: {judged['hardware']}. Undecided claims say in "
-            f"`results/{profile}/verdicts.json` why. †: of one machine, see below.",
+            f"`results/{profile}/verdicts.json` why." + marked,
         ]
     )
 

@@ -76,10 +76,19 @@ def judge(evidence: Evidence) -> dict:
     return evidence.options._asdict() | {
         "margin": MARGIN,
         "guessers": guessers(evidence.asked),
-        "of_one_machine": list(CLAIMS),  # but not C0: the error rates of readers move little
+        "of_one_machine": one_machines(evidence),
         "claims": claims,
         "checks": checks,
     }
+
+
+def one_machines(evidence: Evidence) -> list[str]:
+    """Claims on weights that another processor would not have trained to the same bytes.
+
+    C0 is not among them: the error rates of readers move little.
+    """
+    studies = evidence.params.seek, evidence.params.adapt
+    return [] if all(of.arithmetic == "canonical" for of in studies) else list(CLAIMS)
 
 
 def known(found: Effect) -> dict[str, float | int | None]:

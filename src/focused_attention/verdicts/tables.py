@@ -6,7 +6,7 @@ import numpy as np
 
 from focused_attention.verdicts.evidence import Evidence, Options
 from focused_attention.verdicts.findings import Rows
-from focused_attention.verdicts.lengths import best, slope
+from focused_attention.verdicts.lengths import AROUND, best, slope
 from focused_attention.verdicts.replies import KINDS, Asked, Place, Replies, kinds
 from focused_attention.verdicts.statistics import bootstrap, interval, intervals
 
@@ -19,7 +19,9 @@ PLACE = ("hay", "seconds", "filler", "slot", "temperature")
 COLUMNS = {
     "answers": ("arm", *PLACE, "measure", *RATE),
     "pruning": ("arm", *PLACE, "top_k", "measure", *RATE),
-    "slopes": ("arm", "filler", "seeds", "utterances", "hay", "seconds", "best", "low", "high"),
+    "slopes": (
+        "arm", "filler", "seeds", "utterances", "hay", "seconds", "best", "low", "high", "edge",
+    ),
     "spotting": ("arm", "hay", "temperature", "measure", *RATE),
     "entropy-length": (
         "arm", "filler", "slot", "metric", "temperature", "hay", "seconds", "seeds", "mean", "low",
@@ -71,7 +73,9 @@ def slopes(arm: str, cells: Mapping[Place, Replies], options: Options) -> list[d
     """log2 of the best temperature of cross-attention at every length, by forced choice's nats.
 
     It is a parabola's vertex, see `lengths.best`. The row without hay is its slope, in octaves of
-    temperature an octave of seconds; what schedules of temperature foretell.
+    temperature an octave of seconds; what schedules of temperature foretell. `edge` is 1 where the
+    best lies at an end of the parabola's temperatures, so that it may lie beyond; of the slope, at
+    how many lengths.
     """
     rows = []
     for filler in dict.fromkeys(place.filler for place in cells):
@@ -90,13 +94,14 @@ def slopes(arm: str, cells: Mapping[Place, Replies], options: Options) -> list[d
             curves = draws.sums(values) / values[0].size  # (R, T)
             found.append(best([place.temperature for place in line], curves))
         size = {"seeds": draws.seeds, "utterances": draws.n}
-        told = [*zip(lines, seconds, found, strict=True)]
-        told.append(("", "", slope(seconds, np.stack(found, axis=-1))))
-        for hay, length, drawn in told:
+        edges = [int(np.isclose(drawn[0], np.log2(AROUND), atol=1e-3).any()) for drawn in found]
+        told = [*zip(lines, seconds, found, edges, strict=True)]
+        told.append(("", "", slope(seconds, np.stack(found, axis=-1)), sum(edges)))
+        for hay, length, drawn, edge in told:
             low, high = interval(drawn[1:], options.confidence)
             rows.append(
                 {"arm": arm, "filler": filler} | size | {"hay": hay, "seconds": length}
-                | {"best": float(drawn[0]), "low": low, "high": high}
+                | {"best": float(drawn[0]), "low": low, "high": high, "edge": edge}
             )  # fmt: skip
     return rows
 
