@@ -101,10 +101,10 @@ def test_a_notebook_says_itself_what_it_shows(house):
     write_notebook("bare", "1", parameters="other = 1")
     for name in ("found", "bare"):
         notebook.main([name])
-    assert outputs("found")[-1][0]["data"]["text/plain"] == ["'first'"]
+    assert outputs("found")[-1][0]["data"]["text/plain"] == ["'pilot'"]
     assert outputs("bare")[-1][0]["data"]["text/plain"] == ["1"]
-    shutil.rmtree("results/first")
-    with pytest.raises(UserError, match=r"^results/first: no findings; .* out of: pilot$"):
+    shutil.rmtree("results/pilot/findings")
+    with pytest.raises(UserError, match=r"^results/pilot: no findings; .* out of: first$"):
         notebook.main(["found"])
     notebook.main(["bare"])
 
@@ -127,12 +127,10 @@ def test_source_is_thin(path):
     content = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     code = [cell for cell in content.cells if cell.cell_type == "code"]
     assert len(content.cells) <= 12
-    shown = {"profile": "pilot", "findings": "first"}
+    shown = {'profile = "pilot"', 'findings = "pilot"', "listen = False"}
     for position, cell in enumerate(code):
         tagged = cell.metadata == {"tags": ["parameters"]}
-        assert (tagged and position == 0) == any(
-            f'{name} = "{value}"' in cell.source.splitlines() for name, value in shown.items()
-        )
+        assert (tagged and position == 0) == bool(shown & set(cell.source.splitlines()))
     for cell in code:
         assert not cell.outputs
         assert cell.execution_count is None
