@@ -12,19 +12,23 @@ from focused_attention.params import load
 from focused_attention.paths import PARAMS
 from focused_attention.runs import hearing, seeking
 from focused_attention.runs.hearing import hear
-from focused_attention.stages import measure, seek
+from focused_attention.stages import adapt, measure, seek
 from focused_attention.tasks.sizes import Recall
-from tests.stages.tiny import ROOT, prepared
+from tests.stages.tiny import ROOT, SMALL, prepared
 
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory):
-    """A tiny arm, trained."""
-    folder = prepared(tmp_path_factory.mktemp("measures"))
+    """A tiny arm that goes on from another, trained: every measure applies to it."""
+    row = SMALL["arms"]["tiny"] | {"start": "tiny", "steps": 2}
+    runs = {"adapt": {"start": "tiny", "arms": ["more"], "seeds": [1]}, "swept": ["more"]}
+    over = {"arms": {"more": row}, "runs": runs | {"encoder": ["more"]}}
+    folder = prepared(tmp_path_factory.mktemp("measures"), over)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         seek.main(["tiny"])
-        work, haystacks = seeking.begin(None, ["tiny"])
+        adapt.main(["more"])
+        work, haystacks = seeking.begin(None, ["more"])
         yield Subject(work=work, model=work.trained(), haystacks=haystacks)
 
 
