@@ -13,7 +13,8 @@ from focused_attention.stages import evaluate, example, measure, seek, train
 from focused_attention.tasks.batches import Batch
 from tests.stages.tiny import prepared
 
-STAGES = [evaluate, example, seek, train, *measures.names()]
+# but one that needs an arm with a start, whose recordings come the same way
+STAGES = [evaluate, example, seek, train, *sorted({*measures.names()} - {"swapped"})]
 EVALUATION = {"utterances": {"digits": 2, "words": 2}, "beam": 2, "max_tokens": 4}
 
 
