@@ -10,28 +10,34 @@ import logging
 
 from focused_attention import results
 from focused_attention.errors import run
-from focused_attention.params import Params, load
+from focused_attention.params import Params, Study, load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts import measured, replies, rules, spotted, tables
-from focused_attention.verdicts.evidence import Evidence
+from focused_attention.verdicts import measured, regimes, replies, rules, spotted, tables
+from focused_attention.verdicts.evidence import Evidence, Rows
 from focused_attention.verdicts.heads import entropy_length
+
+COLUMNS = tables.COLUMNS | regimes.COLUMNS
+
+
+def studies(params: Params) -> tuple[Study, ...]:
+    return params.runs.seek, params.runs.adapt
+
+
+def read(params: Params, measure: str) -> dict[str, list[Rows]]:
+    """The rows of every seed by arm, without those to which the measure does not apply."""
+    folder = RESULTS / params.profile
+    return {
+        arm: [measured.read(folder, measure, arm, seed) for seed in study.seeds]
+        for study in studies(params)
+        for arm in params.measured(measure, study)
+        if measured.applies(folder, measure, arm, study.seeds)
+    }
 
 
 def gather(params: Params) -> Evidence:
     """Everything that the other stages left. Raises UserError naming a file that is missing."""
     folder = RESULTS / params.profile
-    studies = (params.runs.seek, params.runs.adapt)
-    seeds = {arm: study.seeds for study in studies for arm in study.arms}
-
-    def read(measure: str) -> dict[str, list]:
-        """The rows of every seed by arm, without those to which the measure does not apply."""
-        return {
-            arm: [measured.read(folder, measure, arm, seed) for seed in seeds[arm]]
-            for study in studies
-            for arm in params.measured(measure, study)
-            if measured.applies(folder, measure, arm, seeds[arm])
-        }
-
+    seeds = {arm: study.seeds for study in studies(params) for arm in study.arms}
     paired = folder / "tables" / "pairs.csv"
     return Evidence(
         params=params,
@@ -48,13 +54,14 @@ def gather(params: Params) -> Evidence:
         ],
         recalled={
             arm: replies.gather(runs, str(folder / "recall"))
-            for arm, runs in read("recall").items()
+            for arm, runs in read(params, "recall").items()
         },
         pruned={
-            arm: replies.gather(runs, str(folder / "prune")) for arm, runs in read("prune").items()
+            arm: replies.gather(runs, str(folder / "prune"))
+            for arm, runs in read(params, "prune").items()
         },
-        spotted={arm: spotted.gather(runs) for arm, runs in read("spot").items()},
-        entropies=read("entropy"),
+        spotted={arm: spotted.gather(runs) for arm, runs in read(params, "spot").items()},
+        entropies=read(params, "entropy"),
         asked=replies.asked(results.read_csv(folder / "asked.csv")),
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
@@ -66,7 +73,15 @@ def gather(params: Params) -> Evidence:
 def found(evidence: Evidence) -> dict[str, list[dict]]:
     """The rows of every file in findings/, by its name."""
     params, options, asked = evidence.params, evidence.options, evidence.asked
-    rows = {
+    temperatures = [
+        row
+        for arm in evidence.entropies
+        for seed in evidence.seeds[arm]
+        for row in measured.read(
+            RESULTS / params.profile, "entropy", arm, seed, ending="-temperatures"
+        )
+    ]
+    by_arm = {
         "answers": [
             tables.answers(arm, cells, asked, options) for arm, cells in evidence.recalled.items()
         ],
@@ -80,14 +95,14 @@ def found(evidence: Evidence) -> dict[str, list[dict]]:
         "entropy-length": [
             tables.softness(arm, evidence, entropy_length) for arm in evidence.entropies
         ],
-        "temperatures": [
-            measured.read(RESULTS / params.profile, "entropy", arm, seed, ending="-temperatures")
-            for arm in evidence.entropies
-            for seed in evidence.seeds[arm]
-        ],
     }
-    return {name: tables.joined(parts) for name, parts in rows.items()} | {
-        "learning": list(evidence.learning)
+    return {name: tables.joined(parts) for name, parts in by_arm.items()} | {
+        "temperatures": temperatures,
+        "learning": list(evidence.learning),
+        "schedules": regimes.schedules(evidence),
+        "learned": regimes.learned(temperatures, options),
+        "windows": regimes.windows(read(params, "techniques"), params, options),
+        "swapped": regimes.swapped(read(params, "swapped"), params, options),
     }
 
 
@@ -98,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     evidence = gather(params)
     folder = RESULTS / params.profile
     for name, rows in found(evidence).items():
-        columns = tables.COLUMNS[name]
+        columns = COLUMNS[name]
         kept = [{column: row[column] for column in columns} for row in rows]
         results.write_csv(folder / "findings" / f"{name}.csv", kept, columns)
     first = f"{params.runs.seek.arms[0]}-{params.runs.seek.seeds[0]}"

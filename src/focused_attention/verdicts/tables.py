@@ -53,20 +53,23 @@ def answers(
             continue
         held = asked[place.split, place.filler, place.hay]
         base = dict(measured(cells[place._replace(temperature=1.0)], held))
-        draws = bootstrap(*replies.bound.shape, options.resamples)
         about = {name: getattr(place, name) for name in ("hay", "filler", "slot", "temperature")}
         about |= {"arm": arm, "seconds": held.seconds, "top_k": place.top_k or ""}
-        for name, values in measured(replies, held):
-            drawn = draws.sums(values) / values.size
-            change = drawn - draws.sums(base[name]) / values.size
-            ends = [intervals(side, options.confidence) for side in (drawn, change)]
-            rows.append(
-                about | {"measure": name, "seeds": draws.seeds, "utterances": draws.n}
-                | {"rate": float(drawn[0]), "low": ends[0][0], "high": ends[0][1]}
-                | {"difference": float(change[0])}
-                | {"difference_low": ends[1][0], "difference_high": ends[1][1]}
-            )  # fmt: skip
+        rows += [
+            about | {"measure": name} | contrast(values, base[name], options)
+            for name, values in measured(replies, held)
+        ]
     return rows
+
+
+def contrast(values: np.ndarray, base: np.ndarray, options: Options) -> dict[str, float]:
+    """The mean of values (seeds, n) and its paired difference from another's: RATE."""
+    draws = bootstrap(*values.shape, options.resamples)
+    drawn = draws.sums(values) / values.size
+    change = drawn - draws.sums(base) / values.size
+    ends = [end for side in (drawn, change) for end in intervals(side, options.confidence)]
+    found = draws.seeds, draws.n, float(drawn[0]), *ends[:2], float(change[0]), *ends[2:]
+    return dict(zip(RATE, found, strict=True))
 
 
 def slopes(arm: str, cells: Mapping[Place, Replies], options: Options) -> list[dict]:
