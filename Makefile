@@ -18,7 +18,7 @@ export PYTHONHASHSEED := 0
 SIDE_BY_SIDE := -P $(JOBS) dvc --wait-for-lock repro --quiet --single-item
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare pretrained
-	(dvc stage list --name-only | grep -E '^(first|seek|train)@' | sort; echo notebook@01-data traps) | xargs -n 1 $(SIDE_BY_SIDE)
+	(dvc stage list --name-only | grep -E '^(first|judged|seek|train)@' | sort; echo notebook@01-data traps) | xargs -n 1 $(SIDE_BY_SIDE)
 	dvc stage list --name-only | grep '^adapt@' | xargs -n 1 $(SIDE_BY_SIDE)
 	dvc stage list --name-only | grep -E '^(evaluate|listen|measure|measure-adapted|word_times)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro collect judge heard

@@ -165,7 +165,8 @@ class Arm:
 class Params:
     profile: str
     findings: str  # the profile whose findings and verdicts are shown
-    finished: list[str]  # profiles whose committed runs are judged again
+    judged: list[str]  # profiles whose committed runs are judged again
+    finished: list[str]  # the same, of the first edition
     listened: list[str]  # profiles whose rows of listening are judged
     threads: int
     runs: Runs

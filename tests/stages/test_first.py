@@ -63,4 +63,4 @@ def test_every_profile_that_is_shown_is_judged_again():
     params = load(ROOT / "params.yaml")
     others = {path.parent.name for path in ROOT.glob("results/*/findings")} - {params.profile}
     shown = {name for name in others if any(f"results/{name}" in t for t in texts)}
-    assert shown | {params.findings} <= {*params.finished, params.profile}
+    assert shown | {params.findings} <= {*params.finished, *params.judged, params.profile}
