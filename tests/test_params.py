@@ -54,7 +54,9 @@ def test_every_profile_is_whole_and_keeps_the_comments(profile, clone):
     assert read(clone) == wanted
     assert over.profile == profile
     assert over.findings == profile
-    assert over.finished == over.judged == []  # they change what the pilot is, so they need its params.yaml
+    assert (
+        over.finished == over.judged == []
+    )  # they change what the pilot is, so they need its params.yaml
     stripped = [[comment.strip() for comment in comments(t)] for t in (text, clone.read_text())]
     assert stripped[0] == stripped[1]
     once = clone.read_text()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from focused_attention.errors import UserError
+from focused_attention.verdicts import replies
 from focused_attention.verdicts.findings import Options
 from focused_attention.verdicts.guessers import guessers
 from focused_attention.verdicts.instrument import exchanged
@@ -91,6 +92,11 @@ def test_what_was_asked_is_read_by_place():
     held = asked([row])["test", "silence", 4]
     assert held.paired.tolist() == [3, 1]
     assert held.alone.tolist() == [0, 3]
+
+
+def test_sizes_that_are_pruned_but_not_recalled_are_an_error(held):
+    with pytest.raises(UserError, match=r"10 words .* measure\.recall\.words"):
+        replies.held({("test", "words", 4): held}, Place(hay=10))
 
 
 def test_a_planted_slope_of_the_best_temperature_is_recovered():

@@ -12,7 +12,7 @@ import numpy as np
 
 from focused_attention.params import Arm, Params
 from focused_attention.verdicts.evidence import LONG, Evidence, Options, Rows
-from focused_attention.verdicts.replies import Place
+from focused_attention.verdicts.replies import Place, held
 from focused_attention.verdicts.statistics import interval, resampled_weights
 from focused_attention.verdicts.tables import RATE, contrast, measured
 
@@ -53,18 +53,18 @@ def schedules(evidence: Evidence) -> list[dict]:
     Arms of as many seeds as the control has; it stands first in both slots.
     """
     arms = evidence.params.arms
-    known = {arm: schedule(arms[arm]) for arm in evidence.recalled}
-    tried = [(arm, about) for arm, about in known.items() if about]
+    named = {arm: schedule(arms[arm]) for arm in evidence.recalled}
+    tried = [(arm, about) for arm, about in named.items() if about]
     slots = dict.fromkeys(about["slot"] for _, about in tried)
     tried = [(LONG, CONTROL | {"slot": slot}) for slot in slots] + tried
     rows = []
     for arm, about in tried:
         for place in as_trained(evidence, arm):
-            held = evidence.asked[place.split, place.filler, place.hay]
-            sides = [dict(measured(evidence.recalled[of][place], held)) for of in (arm, LONG)]
+            known = held(evidence.asked, place)
+            sides = [dict(measured(evidence.recalled[of][place], known)) for of in (arm, LONG)]
             at = {"arm": arm, "against": LONG, "filler": place.filler, "hay": place.hay}
             rows += [
-                at | about | {"seconds": held.seconds, "measure": name}
+                at | about | {"seconds": known.seconds, "measure": name}
                 | contrast(*(side[name] for side in sides), evidence.options)
                 for name in LONGER
             ]  # fmt: skip

@@ -122,6 +122,17 @@ def asked(rows: Rows) -> dict[tuple[str, str, int], Asked]:
     }
 
 
+def held(asked: Mapping[tuple[str, str, int], Asked], at: Place) -> Asked:
+    """What the recordings hold that are heard there. Raises UserError if nobody has written it."""
+    try:
+        return asked[at.split, at.filler, at.hay]
+    except KeyError:
+        raise UserError(
+            f"asked.csv: nothing of {at.hay} {at.filler} to be passed over; every size in "
+            "measure.prune.words must be in measure.recall.words, too"
+        ) from None
+
+
 def kinds(given: np.ndarray, held: Asked) -> np.ndarray:
     """Of every answer (seeds, n) its place among KINDS."""
     n = given.shape[1]

@@ -7,7 +7,7 @@ import numpy as np
 from focused_attention.verdicts.evidence import Evidence, Options
 from focused_attention.verdicts.findings import Rows
 from focused_attention.verdicts.lengths import AROUND, best, slope
-from focused_attention.verdicts.replies import KINDS, Asked, Place, Replies, kinds
+from focused_attention.verdicts.replies import KINDS, Asked, Place, Replies, held, kinds
 from focused_attention.verdicts.statistics import bootstrap, interval, intervals
 
 LEARNED = 0.9  # share of dev values recalled at which a seed has learned
@@ -34,10 +34,10 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def measured(replies: Replies, held: Asked) -> Iterator[tuple[str, np.ndarray]]:
+def measured(replies: Replies, known: Asked) -> Iterator[tuple[str, np.ndarray]]:
     """Every measure of the answers at a place, (seeds, n): shares, and nats."""
     yield "bound", replies.bound
-    told = kinds(replies.written, held)
+    told = kinds(replies.written, known)
     for kind, name in enumerate(KINDS):
         yield name, told == kind
     yield "nats", replies.nats
@@ -51,13 +51,13 @@ def answers(
     for place, replies in cells.items():
         if place.split != "test":
             continue
-        held = asked[place.split, place.filler, place.hay]
-        base = dict(measured(cells[place._replace(temperature=1.0)], held))
+        known = held(asked, place)
+        base = dict(measured(cells[place._replace(temperature=1.0)], known))
         about = {name: getattr(place, name) for name in ("hay", "filler", "slot", "temperature")}
-        about |= {"arm": arm, "seconds": held.seconds, "top_k": place.top_k or ""}
+        about |= {"arm": arm, "seconds": known.seconds, "top_k": place.top_k or ""}
         rows += [
             about | {"measure": name} | contrast(values, base[name], options)
-            for name, values in measured(replies, held)
+            for name, values in measured(replies, known)
         ]
     return rows
 
