@@ -126,6 +126,17 @@ def test_spot_counts_recordings_of_which_all_and_nothing_else_is_written():
     assert {row["filler"] for row in rows} == {"prompts"}
 
 
+def test_what_else_is_done_to_a_model_is_held_against_it_untouched():
+    hot = {"technique": "temperature", "settings": "cross value=2.0"}
+    narrow = {"technique": "window", "settings": "encoder width=4"}
+    untouched = {"technique": "none", "settings": ""}
+    runs = [[said(0.9, s, **untouched), said(0.5, s, **hot), said(0.1, s, **narrow)]
+            for s in range(SEEDS)]  # fmt: skip
+    rows = regimes.techniques({"echo": runs}, OPTIONS)
+    assert {row["technique"] for row in rows} == {"temperature"}
+    assert row_of(rows, measure="bound")["difference"] == pytest.approx(-0.4, abs=0.06)
+
+
 def test_what_does_not_apply_and_what_was_not_tried_have_no_rows():
     refused = {"technique": "window", "settings": "encoder width=4", "note": "not applicable"}
     runs = [[said(0.5, 0, technique="none", settings=""), said(0.5, 0) | refused]]

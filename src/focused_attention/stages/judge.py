@@ -81,6 +81,7 @@ def found(evidence: Evidence) -> dict[str, list[dict]]:
             RESULTS / params.profile, "entropy", arm, seed, ending="-temperatures"
         )
     ]
+    techniques = read(params, "techniques")
     by_arm = {
         "answers": [
             tables.answers(arm, cells, asked, options) for arm, cells in evidence.recalled.items()
@@ -101,7 +102,8 @@ def found(evidence: Evidence) -> dict[str, list[dict]]:
         "learning": list(evidence.learning),
         "schedules": regimes.schedules(evidence),
         "learned": regimes.learned(temperatures, options),
-        "windows": regimes.windows(read(params, "techniques"), params, options),
+        "techniques": regimes.techniques(techniques, options),
+        "windows": regimes.windows(techniques, params, options),
         "swapped": regimes.swapped(read(params, "swapped"), params, options),
     }
 

@@ -27,6 +27,7 @@ COLUMNS = {
         "arm", "slot", "schedule", "slope", "scale", *PLACE, *RATE[:5], "against", *RATE[5:],
     ),
     "learned": ("arm", "slot", "quantity", "seeds", "heads", "mean", "low", "high"),
+    "techniques": ("arm", "technique", "settings", "task", *PLACE, *RATE),
     "windows": ("arm", "imposed", "positions", "window", "task", *PLACE, *RATE),
     "swapped": ("encoder", "decoder", *PLACE, *RATE),
 }  # fmt: skip
@@ -130,14 +131,12 @@ def against(
         yield about | {"measure": name} | contrast(values, others[name], options)
 
 
-def windows(
-    techniques: Mapping[str, Sequence[Rows]], params: Params, options: Options
-) -> list[dict]:
+def windows(runs: Mapping[str, Sequence[Rows]], params: Params, options: Options) -> list[dict]:
     """Encoders that see a window, imposed while they run or in training, less those that see all.
 
-    `techniques` are the rows of that measure, of every seed by arm.
+    `runs` are the rows of measure `techniques`, of every seed by arm.
     """
-    cells = {arm: by_setting(runs) for arm, runs in techniques.items()}
+    cells = {arm: by_setting(of_arm) for arm, of_arm in runs.items()}
     rows = []
     for arm, of_arm in cells.items():
         trained = params.arms[arm].encoder
@@ -156,6 +155,24 @@ def windows(
             for width, at in tried.items()
             for place, row in at.items()
             for found in against(row, whole[place], options)
+        ]
+    return rows
+
+
+def techniques(runs: Mapping[str, Sequence[Rows]], options: Options) -> list[dict]:
+    """What else is done to models while they run, less the same models as they were trained.
+
+    `runs` are the rows of measure `techniques`, of every seed by arm.
+    """
+    rows = []
+    for arm, of_arm in runs.items():
+        cells = by_setting(of_arm)
+        tried = [name for name in cells if not name.startswith(("none", WIDTH))]
+        rows += [
+            {"arm": arm, "technique": row[0]["technique"], "settings": row[0]["settings"]} | found
+            for name in tried
+            for place, row in cells[name].items()
+            for found in against(row, cells["none"][place], options)
         ]
     return rows
 
