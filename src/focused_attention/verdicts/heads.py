@@ -1,7 +1,7 @@
 """How sharp heads are, as tidy tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,3 +85,15 @@ def entropy_length(arm: str, runs: Sequence[Rows], utterances: int, options: Opt
             | {"heads": measured.each.size}
         )
     return rows
+
+
+def entropy_range(entropies: Mapping[str, Sequence[Rows]]) -> tuple[float, float] | None:
+    """The least and the largest entropy over its maximum of any head; None if none was measured."""
+    values = [
+        float(row["mean"])
+        for runs in entropies.values()
+        for rows in runs
+        for row in rows
+        if row["metric"] == "normalised_entropy"
+    ]
+    return (float(np.nanmin(values)), float(np.nanmax(values))) if values else None

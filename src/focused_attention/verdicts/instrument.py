@@ -19,6 +19,7 @@ from focused_attention.verdicts.evidence import (
     NotComparedError,
     replied,
 )
+from focused_attention.verdicts.heads import entropy_range
 from focused_attention.verdicts.replies import Asked
 
 HOT = 4.0
@@ -118,16 +119,10 @@ def check_neutral(evidence: Evidence) -> dict:
 
 
 def check_entropy(evidence: Evidence) -> dict:
-    values = [
-        float(row["mean"])
-        for runs in evidence.entropies.values()
-        for rows in runs
-        for row in rows
-        if row["metric"] == "normalised_entropy"
-    ]
-    if not values:
+    found = entropy_range(evidence.entropies)
+    if not found:
         raise NotComparedError("this profile does not measure entropies")
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    low, high = found
     return {"state": state(low >= 0 and high <= 1, low < 0 or high > 1), "low": low, "high": high}
 
 

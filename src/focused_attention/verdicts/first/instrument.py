@@ -20,6 +20,7 @@ from focused_attention.verdicts.first.evidence import (
     asked,
     longest,
 )
+from focused_attention.verdicts.heads import entropy_range
 from focused_attention.verdicts.readers import PLAIN
 from focused_attention.verdicts.statistics import seeds_difference, seeds_interval
 
@@ -117,16 +118,10 @@ def check_neutral(evidence: Evidence) -> dict:
 
 
 def check_entropy(evidence: Evidence) -> dict:
-    values = [
-        float(row["mean"])
-        for runs in evidence.entropies.values()
-        for rows in runs
-        for row in rows
-        if row["metric"] == "normalised_entropy"
-    ]
-    if not values:
+    found = entropy_range(evidence.entropies)
+    if not found:
         raise NotComparedError("this profile does not measure entropies")
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    low, high = found
     return {"holds": low >= 0 and high <= 1, "low": low, "high": high}
 
 
