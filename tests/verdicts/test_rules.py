@@ -54,6 +54,16 @@ def test_a_change_of_nothing_is_equivalent_and_harm_refutes(rate, verdict, reaso
     assert reason in one["reason"]
 
 
+def test_what_an_effect_starts_from_is_told_and_that_nothing_could_be_gained():
+    judged = claims(evidence(rates={LONG: {SHARP: 1.0, 1.0: 0.995}}))
+    full, free = judged["C1b"], judged["C1a"]
+    assert full["base"] == pytest.approx(0.995, abs=0.005)
+    assert full["verdict"] == "equivalent"
+    assert (full["ceiling"], free["ceiling"]) == (True, False)
+    assert f"has {100 * full['base']:.1f} %" in full["reason"]
+    assert free["base"] == pytest.approx(0.7, abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("low", "estimate", "high", "p", "expected"),
     [

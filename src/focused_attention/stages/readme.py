@@ -109,6 +109,8 @@ def verdicts(profile: str, judged: dict) -> str:
         mark = "†" if name in judged["of_one_machine"] else ""
         lines.append(_row([name, *said, f"**{claim['verdict']}**{mark}"]))
     marked = " †: of one machine, see below." if judged["of_one_machine"] else ""
+    begun = any(claim.get("base") is not None for claim in claims.values())
+    start = ", and from where," if begun else ""
     found = []
     for verdict in VERDICTS:
         if names := [name for name, claim in claims.items() if claim["verdict"] == verdict]:
@@ -118,7 +120,7 @@ def verdicts(profile: str, judged: dict) -> str:
             *lines,
             "",
             f"{' '.join(found)} Effects in percentage points (C0: the worst arm's "
-            "word error rate in percent; C2: entropy / log n) with their "
+            f"word error rate in percent; C2: entropy / log n){start} with their "
             f"{100 * judged['confidence']:g} % intervals over utterances and seeds. "
             f"Profile `{profile}`, computed on: {judged['hardware']}. Undecided claims say in "
             f"`results/{profile}/verdicts.json` why." + marked,
@@ -215,7 +217,8 @@ def _effect(claim: dict) -> str:
     factor, places = (1, 3) if of == "entropy" else (100, 1)
     value, low, high = (f"{factor * claim[key]:.{places}f}" for key in ("effect", "low", "high"))
     sign = "" if of == "word" or value.startswith("-") else "+"
-    return f"{sign}{value} [{low}, {high}]".replace("-", "−")
+    base = "" if claim.get("base") is None else f" from {factor * claim['base']:.{places}f}"
+    return f"{sign}{value} [{low}, {high}]{base}".replace("-", "−")
 
 
 def _points(part: dict) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from focused_attention.verdicts.effects import Effect, effect
+from focused_attention.verdicts.effects import Effect, gain
 from focused_attention.verdicts.evidence import (
     LONG,
     PLAIN,
@@ -40,8 +40,8 @@ class Claim:
 
 def gained(evidence: Evidence, ours: tuple[str, Place], base: tuple[str, Place]) -> Effect:
     """What one side's forced choices have more than the other's."""
-    sides = [replied(evidence.recalled, *side).bound.astype(float) for side in (ours, base)]
-    return effect(sides[0] - sides[1], *evidence.options)
+    sides = [replied(evidence.recalled, *side).bound for side in (ours, base)]
+    return gain(*sides, *evidence.options)
 
 
 def sharpened(arm: str) -> Callable[[Evidence], Effect]:
@@ -73,15 +73,14 @@ def pruned(evidence: Evidence) -> Effect:
     """Few weights kept, at the sharp temperature against temperature 1."""
     place = Place(hay=max(evidence.params.prune.words["cross"]), top_k=KEPT)
     at = [place._replace(temperature=value) for value in (SHARP, 1.0)]
-    sides = [replied(evidence.pruned, LONG, one).bound.astype(float) for one in at]
-    return effect(sides[0] - sides[1], *evidence.options)
+    return gain(*(replied(evidence.pruned, LONG, one).bound for one in at), *evidence.options)
 
 
 def identifying(evidence: Evidence) -> Effect:
     """All digits and nothing else written, among the most prompts."""
     most = max(evidence.params.spot.prompts)
     sides = [exact(evidence.spotted, LONG, most, value) for value in (SHARP, 1.0)]
-    return effect(sides[0] - sides[1], *evidence.options)
+    return gain(*sides, *evidence.options)
 
 
 def collapsing(evidence: Evidence) -> Effect:
@@ -97,7 +96,8 @@ def collapsing(evidence: Evidence) -> Effect:
     mean, error = far.mean - near.mean, np.hypot(far.error, near.error)
     drawn = [drawn_mean(mean, error, evidence.options, seeds=seeds) for seeds in (True, False)]
     judged = difference(*drawn, evidence.options.confidence)
-    return Effect.alone(judged, mean, evidence.params.entropy.utterances)
+    found = Effect.alone(judged, mean, evidence.params.entropy.utterances)
+    return found._replace(base=float(near.mean.mean()))
 
 
 CLAIMS = {

@@ -38,6 +38,7 @@ class Effect(NamedTuple):
     spread: Spread
     seeds: int
     n: int
+    base: float = np.nan  # mean of the side that is compared with
 
     @classmethod
     def alone(cls, found: Difference, of_seeds: np.ndarray, n: int) -> "Effect":
@@ -53,7 +54,7 @@ class Effect(NamedTuple):
             "effect": found.estimate, "low": found.low, "high": found.high, "p": found.p,
             "model_low": self.low, "model_high": self.high, "sd_seed": spread.seed,
             "sd_recording": spread.recording, "sd_rest": spread.rest, "seeds": self.seeds,
-            "n": self.n,
+            "n": self.n, "base": self.base,
         }  # fmt: skip
 
 
@@ -64,6 +65,12 @@ def effect(gains: np.ndarray, resamples: int, confidence: float) -> Effect:
     found = difference(*(drawn / gains.size for drawn in sums), confidence)
     low, high, spread = crossed(gains, confidence)
     return Effect(found, low, high, spread, *gains.shape)
+
+
+def gain(ours: np.ndarray, base: np.ndarray, resamples: int, confidence: float) -> Effect:
+    """The mean of what one side (seeds, n) has more than the other."""
+    found = effect(ours.astype(float) - base.astype(float), resamples, confidence)
+    return found._replace(base=float(base.mean()))
 
 
 def crossed(gains: np.ndarray, confidence: float) -> tuple[float, float, Spread]:

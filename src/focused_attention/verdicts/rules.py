@@ -66,13 +66,16 @@ def judge(evidence: Evidence) -> dict:
             claims[name] |= {"reason": obstacles[name]}
             continue
         verdict, reason = decide(found[name], adjusted[name])
+        base = found[name].base
+        if full := base > 1 - MARGIN:
+            reason += f" No gain could matter: what it is compared with has {100 * base:.1f} %."
         if name in stopped:
             verdict, reason = "not judged", stopped[name]
         elif found[name].seeds < SEEDS:
             verdict = "not judged"
             reason = f"The plan asks for {SEEDS} seeds, this profile has {found[name].seeds}."
         claims[name] |= {"verdict": verdict, "reason": reason, "p_holm": adjusted[name]}
-        claims[name] |= known(found[name]) | {"learned": learned(evidence, claim)}
+        claims[name] |= known(found[name]) | {"ceiling": full, "learned": learned(evidence, claim)}
     return evidence.options._asdict() | {
         "margin": MARGIN,
         "guessers": guessers(evidence.asked),
