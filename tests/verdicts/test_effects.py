@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from focused_attention.verdicts.effects import Spread, crossed, effect, power
+from focused_attention.verdicts.effects import Spread, crossed, effect, power, powers
 
 
 def gains(rng, seeds=10, n=128, true=0.0, spread=(0.02, 0.03, 0.2)):
@@ -75,3 +75,14 @@ def test_planned_power_is_what_a_normal_reckoning_gives():
     true = 2.8 * error + 1e-9
     told = power(spread, seeds, n, margin=0.0, true=true, trials=600)
     assert told["found"] == pytest.approx(norm.cdf(2.8 - 1.96), abs=0.06)
+
+
+def test_what_a_trial_could_have_found_stands_beside_its_effect():
+    rng = np.random.default_rng(0)
+    found = effect(rng.normal(0.0, 0.2, (10, 256)), 200, 0.95)
+    told = powers(found, 0.02)
+    assert told["detectable"] == pytest.approx(2.8 * found.spread.error(10, 256))
+    assert told["detectable"] == pytest.approx(2.8 * 0.2 / 2560**0.5, rel=0.4)
+    assert told["equivalent"] > 0.9
+    assert 0.3 < told["found"] < 0.7  # half of the estimates of the margin lie above it
+    assert powers(effect(np.ones((1, 9)), 50, 0.95), 0.02) is None

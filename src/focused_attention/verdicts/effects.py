@@ -104,6 +104,25 @@ def crossed(gains: np.ndarray, confidence: float) -> tuple[float, float, Spread]
     return float(mean - reach), float(mean + reach), spread
 
 
+REACH = 2.8  # standard errors of an effect that is found in 80 % of the trials: 1.96 + 0.84
+
+
+def powers(found: Effect, margin: float) -> dict[str, float] | None:
+    """What as large a trial would find with the spread that was found; None if there is none.
+
+    `detectable`: the effect that is found in 80 % of such trials; `found`: how often one as large
+    as the margin would be, by `power`; `equivalent`: how often the lack of one would be shown.
+    """
+    size = found.seeds, found.n
+    if not np.isfinite(found.spread.error(*size)):
+        return None
+    told = [power(found.spread, *size, margin, true=true) for true in (margin, 0.0)]
+    return {
+        "detectable": REACH * found.spread.error(*size), "found": told[0]["found"],
+        "equivalent": told[1]["equivalent"],
+    }  # fmt: skip
+
+
 def power(
     spread: Spread, seeds: int, n: int, margin: float, *, true: float, trials: int = 400,
     confidence: float = 0.95,

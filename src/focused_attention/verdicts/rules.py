@@ -7,7 +7,7 @@ learned to recall.
 import math
 
 from focused_attention.verdicts.claims import CLAIMS, Claim
-from focused_attention.verdicts.effects import Effect
+from focused_attention.verdicts.effects import Effect, powers
 from focused_attention.verdicts.evidence import Evidence, NotComparedError
 from focused_attention.verdicts.guessers import guessers
 from focused_attention.verdicts.instrument import check
@@ -75,7 +75,11 @@ def judge(evidence: Evidence) -> dict:
             verdict = "not judged"
             reason = f"The plan asks for {SEEDS} seeds, this profile has {found[name].seeds}."
         claims[name] |= {"verdict": verdict, "reason": reason, "p_holm": adjusted[name]}
-        claims[name] |= known(found[name]) | {"ceiling": full, "learned": learned(evidence, claim)}
+        claims[name] |= known(found[name]) | {
+            "ceiling": full,
+            "power": powers(found[name], MARGIN),
+            "learned": learned(evidence, claim),
+        }
     return evidence.options._asdict() | {
         "margin": MARGIN,
         "guessers": guessers(evidence.asked),
