@@ -1,7 +1,6 @@
-"""Figures of notebook 05-sharpen-longer: which temperature finds most.
+"""Figure of notebook 10-first-trial: which temperature finds most.
 
 A temperature multiplies that of every head of a slot at inference; 1 leaves the model as trained.
-Rates are fractions in the tables, percent in the figures, and differences percentage points.
 """
 
 from collections.abc import Collection
@@ -11,20 +10,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from focused_attention.plots.haystack import (
     HOLLOW,
-    OUTCOMES,
     SEARCHES,
     SLOTS,
-    band,
     bars,
     dodge,
     handles,
     legend,
-    lengths,
-    of_arm,
     present,
     temperature_axis,
 )
@@ -35,12 +29,9 @@ from focused_attention.plots.style import (
     GREY,
     ORANGE,
     PAGE,
-    PURPLE,
-    VERMILLION,
     Style,
 )
 
-COLOURS = {"encoder": BLUE, "cross": VERMILLION, "both": PURPLE}
 EDGES = (0.25, 4.0)  # of the grid of temperatures, where there is none
 
 
@@ -54,7 +45,7 @@ def log_length(frames: np.ndarray, train_length: float) -> np.ndarray:
     return np.sqrt(np.log(train_length) / np.log(np.maximum(frames, 2)))
 
 
-def temperature_optimum(
+def first_optimum(
     optimum: pd.DataFrame,
     look: dict[str, Style],
     trained: dict[str, float],
@@ -122,66 +113,14 @@ def open_ends(axes, x: pd.Series, of: pd.DataFrame, edges: tuple[float, float], 
     axes.plot(x[on_edge], of["temperature"][on_edge], "o", markersize=4, **style)
 
 
-def temperature_accuracy(accuracy: pd.DataFrame, arm: str) -> Figure:
-    """What one arm finds against the temperature, a line with its interval a length.
-
-    `accuracy` has the columns arm, task, slot, seconds, temperature, rate, low and high.
-    """
-    accuracy = of_arm(accuracy, arm)
-    fig, panels = matrix(accuracy, height=1.95, right=1.15)
-    for (task, slot), axes in panels.items():
-        part = accuracy[(accuracy["task"] == task) & (accuracy["slot"] == slot)]
-        for length, colour in lengths(part["seconds"]).items():
-            of = part[part["seconds"] == length]
-            label = f"{length:.3g} s"
-            band(axes, of, "temperature", "rate", scale=100, color=colour, label=label)
-        axes.axvline(1, color=GREY, linewidth=0.8, zorder=1)
-        temperature_axis(axes, "x", part["temperature"])
-        axes.set_ylim(0, 103)
-    labels(panels, None, "temperature")
-    slots = list(dict.fromkeys(slot for _, slot in panels))
-    for (task, slot), axes in panels.items():
-        if slot == slots[-1] and axes.lines[1:]:  # beside that of temperature 1
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=task, title_fontsize=8)
-    return fig
-
-
-def temperature_gain(optimum: pd.DataFrame, arm: str, margin: float) -> Figure:
-    """What the best temperature gains over 1 against length, in points, with its interval.
-
-    `optimum` has the columns arm, task, slot, seconds, gain, gain_low and gain_high: the
-    temperature is chosen on one half of the utterances and judged on the other, so nothing is
-    gained by the choice itself. Within the grey band, `margin` either way, a gain matters little.
-    """
-    optimum = of_arm(optimum, arm)
-    tasks, slots = (present(optimum, key, n) for key, n in (("task", SEARCHES), ("slot", SLOTS)))
-    fig, panels = plt.subplots(
-        1, len(tasks), figsize=(PAGE, 2.4), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axes, task in zip(panels[0], tasks, strict=True):
-        axes.axhspan(-100 * margin, 100 * margin, color=GREY, alpha=0.15, linewidth=0)
-        axes.axhline(0, color=GREY, linewidth=0.8)
-        for place, slot in enumerate(slots):
-            part = optimum[(optimum["task"] == task) & (optimum["slot"] == slot)]
-            part = part.sort_values("seconds")
-            gain, low, high = (100 * part[c] for c in ("gain", "gain_low", "gain_high"))
-            x = dodge(part["seconds"], place, len(slots), 0.015)
-            bars(axes, x, gain, low, high, color=COLOURS[slot], label=SLOTS[slot])
-        axes.set(title=SEARCHES[task], xlabel="length (s)")
-    panels[0, 0].set_ylabel("gain (points)")
-    ours = {f"less than {100 * margin:g} points": Patch(color=GREY, alpha=0.15, linewidth=0)}
-    legend(fig, handles(*panels[0]) | ours)
-    return fig
-
-
-def matrix(table: pd.DataFrame, height: float, right: float = 0.0) -> tuple[Figure, dict]:
+def matrix(table: pd.DataFrame, height: float) -> tuple[Figure, dict]:
     """Panels by task (down) and slot (across), those that the table has."""
     tasks, slots = (present(table, key, n) for key, n in (("task", SEARCHES), ("slot", SLOTS)))
     fig, panels = plt.subplots(
         len(tasks),
         len(slots),
         figsize=(PAGE, 0.6 + height * len(tasks)),
-        sharex="row" if right == 0 else "all",
+        sharex="row",
         sharey="row",
         squeeze=False,
     )
@@ -192,8 +131,8 @@ def matrix(table: pd.DataFrame, height: float, right: float = 0.0) -> tuple[Figu
     }
 
 
-def labels(panels: dict, y: str | None, x: str) -> None:
-    """Titles above, x below, and y (None: the task's outcome) at the left of a matrix of panels."""
+def labels(panels: dict, y: str, x: str) -> None:
+    """Titles above, x below, and y at the left of a matrix of panels."""
     tasks, slots = (list(dict.fromkeys(key)) for key in zip(*panels, strict=True))
     for (task, slot), axes in panels.items():
         if task == tasks[0]:
@@ -201,4 +140,4 @@ def labels(panels: dict, y: str | None, x: str) -> None:
         if task == tasks[-1]:
             axes.set_xlabel(x)
         if slot == slots[0]:
-            axes.set_ylabel(f"{SEARCHES[task]}: {y or OUTCOMES[task]}")
+            axes.set_ylabel(f"{SEARCHES[task]}: {y}")

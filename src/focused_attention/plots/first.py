@@ -1,4 +1,4 @@
-"""Figures of notebook 06-recall: whether the arms learn to find, and what is left with length.
+"""Figures of notebook 10-first-trial: what is left with length, and what is spotted, in parts.
 
 Rates are fractions in the tables and percent in the figures.
 """
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from focused_attention.plots.haystack import (
     GATE,
@@ -31,7 +30,6 @@ from focused_attention.plots.haystack import (
 from focused_attention.plots.style import (
     BLACK,
     BLUE,
-    COLUMN,
     GREEN,
     GREY,
     ORANGE,
@@ -39,7 +37,6 @@ from focused_attention.plots.style import (
     Style,
 )
 
-ACROSS = 4  # panels of curves
 ARMS_ACROSS = 5  # of small multiples
 PARTS = {  # of findings/spotting.csv
     "precision": ("precision: written digits that are right", BLUE, "s", "--"),
@@ -61,59 +58,7 @@ def reach(accuracy: pd.DataFrame, most: dict[str, float]) -> dict[str, float]:
     }
 
 
-def recall_learning(
-    dev: pd.DataFrame,
-    learning: pd.DataFrame,
-    look: dict[str, Style],
-    chance: Mapping[str, float],
-) -> Figure:
-    """How many dev values are recalled along training: a panel an arm, a line a seed.
-
-    `dev` has the columns arm, seed, step, task and first_word (a fraction); `learning` arm, seed
-    and transition_step, the first step at which half of the values were right (missing: never),
-    where a triangle stands. An arm counts as trained if the mean of its seeds, in bold, ends above
-    the gate. `chance` is that of verdicts.json.
-    """
-    dev = dev[dev["task"] == "recall"]
-    arms = [arm for arm in look if arm in set(dev["arm"])] or list(look)[:1]
-    across = min(ACROSS, len(arms))
-    down = math.ceil(len(arms) / across)
-    width = PAGE if across > 1 else COLUMN
-    fig, panels = plt.subplots(
-        down, across, figsize=(width, 0.8 + 1.6 * down), sharex=True, sharey=True, squeeze=False
-    )
-    for axes, arm in zip(panels.flat, arms, strict=False):
-        runs = dev[dev["arm"] == arm]
-        if runs.empty:
-            say(axes, "not measured")
-        mean = 100 * runs.groupby("step")["first_word"].mean()
-        axes.plot(mean.index, mean, color=look[arm].colour)
-        for seed, run in runs.groupby("seed"):
-            run = run.sort_values("step")
-            axes.plot(run["step"], 100 * run["first_word"], color=look[arm].colour, linewidth=0.6)
-            of = learning[(learning["arm"] == arm) & (learning["seed"] == seed)]
-            step = of["transition_step"].dropna()
-            height = 100 * run.set_index("step")["first_word"].reindex(step)
-            axes.plot(step, height, "^", color=look[arm].colour, markeredgecolor=BLACK)
-        note(axes, f"gate: {100 * GATE:g} %", 100 * GATE)
-        guessers(axes, chance)
-        axes.set_title(look[arm].label, fontsize=8)
-        axes.set_ylim(0, 103)
-        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        axes.xaxis.set_tick_params(labelbottom=True)
-    for axes in panels.flat[len(arms) :]:
-        axes.set_visible(False)
-    for axes in panels[-1]:
-        axes.set_xlabel("step")
-    for axes in panels[:, 0]:
-        axes.set_ylabel("recalled on dev (%)")
-    mark = {"marker": "^", "color": "white", "markeredgecolor": BLACK, "linestyle": ""}
-    named = {"transition: half are right": Line2D([], [], **mark)}
-    legend(fig, named | handles(*panels.flat))
-    return fig
-
-
-def recall_length(
+def first_length(
     accuracy: pd.DataFrame,
     look: dict[str, Style],
     trained: dict[str, float],
@@ -197,7 +142,7 @@ def close_up(table: pd.DataFrame) -> float:
     return max(0.0, 10 * math.floor(10 * table["low"].min()))
 
 
-def spotting(parts: pd.DataFrame, arm: str) -> Figure:
+def first_parts(parts: pd.DataFrame, arm: str) -> Figure:
     """What one arm spots among most prompts, in parts, against the temperature of cross-attention.
 
     `parts` is findings/spotting.csv: arm, hay, seconds, temperature, measure, rate, low and high.

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-mpl.use("Agg")
-
 from focused_attention import plots
 from focused_attention.params import load
 from focused_attention.plots.data import mel_bin
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ARMS = pd.DataFrame(
     {
         "arm": ["whisper", "echo", "whisper-8", "echo-16", "echo-hybrid", "echo-local", "a", "b"],
@@ -25,14 +23,6 @@ ARMS = pd.DataFrame(
 )
 
 FOCUS = ["span", "temperature", "predictor_grad_norm"]
-
-
-@pytest.fixture(autouse=True)
-def theme():
-    with mpl.rc_context():
-        plots.theme()
-        yield
-    mpl.pyplot.close("all")
 
 
 def train_and_dev(seeds=(1, 2)):

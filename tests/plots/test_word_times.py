@@ -2,22 +2,11 @@
 
 import itertools
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
-mpl.use("Agg")
-
 from focused_attention import plots
-
-
-@pytest.fixture(autouse=True)
-def theme():
-    with mpl.rc_context():
-        plots.theme()
-        yield
-    mpl.pyplot.close("all")
 
 
 def summary() -> pd.DataFrame:

@@ -2,25 +2,14 @@
 
 import itertools
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-
-mpl.use("Agg")
 
 from focused_attention import plots
 
 KEYS = [275, 500, 1475]
 LENGTHS = [5.0, 10.0, 29.0]
-
-
-@pytest.fixture(autouse=True)
-def theme():
-    with mpl.rc_context():
-        plots.theme()
-        yield
-    mpl.pyplot.close("all")
 
 
 def looked() -> pd.DataFrame:

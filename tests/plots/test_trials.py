@@ -1,24 +1,13 @@
 """Figures of the module, of other languages and of what is written where nobody speaks."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-
-mpl.use("Agg")
 
 from focused_attention import plots
 
 ENDS = {"low": -0.1, "high": 0.1}
 ARMS = ("tiny-en", "tiny-en-hybrid-published", "tiny-en-focused-learned")
-
-
-@pytest.fixture(autouse=True)
-def theme():
-    with mpl.rc_context():
-        plots.theme()
-        yield
-    mpl.pyplot.close("all")
 
 
 def adapted(*more: dict) -> pd.DataFrame:
