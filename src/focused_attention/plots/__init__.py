@@ -4,22 +4,20 @@ A notebook calls `start()`, then one function per figure, then `save(fig, name)`
 paper shows.
 """
 
-from focused_attention.plots.alignment import alignment_heads, alignment_sharpness
 from focused_attention.plots.answers import (
     answer_changes,
     answer_kinds,
     answer_lengths,
     best_temperatures,
-    effects,
 )
 from focused_attention.plots.data import corpus, spectrogram
-from focused_attention.plots.entropy import (
-    entropy_arms,
-    entropy_heads,
-    entropy_length,
-    entropy_training,
-)
+from focused_attention.plots.effects import effects
+from focused_attention.plots.encoder import encoder_swapped, encoder_windows
+from focused_attention.plots.entropy import entropy_heads, entropy_length
 from focused_attention.plots.example import example
+from focused_attention.plots.first import first_length, first_parts, reach
+from focused_attention.plots.first_grid import first_grid, settings
+from focused_attention.plots.first_optimum import first_optimum
 from focused_attention.plots.haystack import missed, of_runs
 from focused_attention.plots.hearing import (
     hearing_keys,
@@ -35,7 +33,7 @@ from focused_attention.plots.module import module_losses
 from focused_attention.plots.non_speech import non_speech
 from focused_attention.plots.overview import overview
 from focused_attention.plots.pilot import curves, error_rates, ratios
-from focused_attention.plots.recall import reach, recall_learning, recall_length, spotting
+from focused_attention.plots.regimes import finding
 from focused_attention.plots.replication import (
     of_profiles,
     replication_guesses,
@@ -43,8 +41,9 @@ from focused_attention.plots.replication import (
     replication_verdicts,
 )
 from focused_attention.plots.runtime import focus, growth, time_and_memory
-from focused_attention.plots.schedules import settings, temperature_arms, temperature_learned
-from focused_attention.plots.sparsity import sparsity_int8, sparsity_share, sparsity_topk
+from focused_attention.plots.schedules import schedule_learned, schedule_slopes
+from focused_attention.plots.sparsity import sparsity_topk
+from focused_attention.plots.spotting import split, spotted
 from focused_attention.plots.style import (
     MECHANISMS,
     PAGE,
@@ -56,11 +55,6 @@ from focused_attention.plots.style import (
     styles,
     theme,
 )
-from focused_attention.plots.temperature import (
-    temperature_accuracy,
-    temperature_gain,
-    temperature_optimum,
-)
 from focused_attention.plots.verdicts import checks, judged, verdict
 from focused_attention.plots.word_times import heads_by_error, word_errors
 from focused_attention.plots.writing import writing
@@ -69,8 +63,6 @@ __all__ = [
     "MECHANISMS",
     "PAGE",
     "Style",
-    "alignment_heads",
-    "alignment_sharpness",
     "answer_changes",
     "answer_kinds",
     "answer_lengths",
@@ -79,12 +71,17 @@ __all__ = [
     "corpus",
     "curves",
     "effects",
-    "entropy_arms",
+    "encoder_swapped",
+    "encoder_windows",
     "entropy_heads",
     "entropy_length",
-    "entropy_training",
     "error_rates",
     "example",
+    "finding",
+    "first_grid",
+    "first_length",
+    "first_optimum",
+    "first_parts",
     "focus",
     "growth",
     "heads_by_error",
@@ -108,25 +105,19 @@ __all__ = [
     "overview",
     "ratios",
     "reach",
-    "recall_learning",
-    "recall_length",
     "replication_guesses",
     "replication_seeds",
     "replication_verdicts",
     "save",
+    "schedule_learned",
+    "schedule_slopes",
     "settings",
-    "sparsity_int8",
-    "sparsity_share",
     "sparsity_topk",
     "spectrogram",
-    "spotting",
+    "split",
+    "spotted",
     "start",
     "styles",
-    "temperature_accuracy",
-    "temperature_arms",
-    "temperature_gain",
-    "temperature_learned",
-    "temperature_optimum",
     "theme",
     "time_and_memory",
     "verdict",

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex, to_rgb
@@ -35,20 +34,21 @@ GUESSERS = {  # of recall, as verdicts.json has what they score, and the dashes 
 }
 LAYERS = (BLUE, ORANGE, GREEN, PURPLE)  # colours of the first and the following
 HOLLOW = "white"  # the face of a dot that does not count
-COLLAPSED, ONE_HOT = 0.95, 0.99  # as metrics.sharpness has them, without PyTorch
-RETRIEVAL = 0.1  # retrieval score above which a head is one of retrieval, as metrics.alignment's
+COLLAPSED = 0.95  # normalised entropy above which a head is, as in metrics.sharpness
 GATE = 0.9  # of recall on dev: an arm counts as trained if its seeds reach it on average
 
 
-def of_runs(folder: Path, stage: str, ending: str = "") -> pd.DataFrame:
-    """A stage's table of every run that learned to find, with the columns arm and seed in front.
+def of_runs(folder: Path, stage: str) -> pd.DataFrame:
+    """A measure's table of every run that it was taken of, with the columns arm and seed in front.
 
-    `folder` is results/<profile>, and the tables are folder/stage/<run><ending>.csv.
+    `folder` is results/<profile>, and the tables are folder/stage/<run>.csv.
     """
-    tables = []
+    tables = [pd.DataFrame()]
     for file in sorted((folder / "seek").glob("*.json")):
-        run = results.read_json(file)
-        table = pd.read_csv(folder / stage / f"{file.stem}{ending}.csv")
+        path = folder / stage / f"{file.stem}.csv"
+        if not path.exists():
+            continue
+        run, table = results.read_json(file), pd.read_csv(path)
         table.insert(0, "arm", run["arm"])
         table.insert(1, "seed", run["seed"])
         tables.append(table)
@@ -77,13 +77,6 @@ def present(table: pd.DataFrame, column: str, names: Iterable[str]) -> list[str]
     """Those of `names` that the column holds, in their order; all of them if it holds none."""
     found = set(table[column])
     return [name for name in names if name in found] or list(names)
-
-
-def lengths(values: Iterable[float]) -> dict[float, str]:
-    """A colour for every length, dark to light from the shortest to the longest."""
-    values = sorted(set(values))
-    shades = np.linspace(0.0, 0.85, len(values))  # lighter ones are lost on white
-    return {v: to_hex(mpl.colormaps["viridis"](s)) for v, s in zip(values, shades, strict=True)}
 
 
 def layered(values: Iterable[int]) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""Figures and tables of notebook 10-replication: two profiles of one arm, side by side.
+"""Figures and tables of notebook 10-first-trial: a trial and its replication, side by side.
 
 What sharpening changes with every seed, and how often the model answers with a digit at all.
 """

@@ -1,150 +1,216 @@
-"""Figures of notebooks 05-sharpen-longer and 09-grid: what arms whose temperature is set by a
-schedule, or learned, find and come to.
+"""Figures of notebook 08-schedules: schedules of temperature as they were trained."""
 
-Rates are fractions in the tables, percent in the figures.
-"""
-
-from collections.abc import Collection
+from collections.abc import Mapping
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from focused_attention.plots.haystack import (
-    HOLLOW,
-    OUTCOMES,
-    SEARCHES,
-    SLOTS,
-    handles,
-    kind,
-    legend,
-    present,
-    say,
-    temperature_axis,
-)
+from focused_attention.params import Arm
+from focused_attention.plots.first_optimum import published
+from focused_attention.plots.haystack import SLOTS, handles, layered, legend, say
+from focused_attention.plots.regimes import FILLERS, UNMEASURED, grid, points, unmeasured
 from focused_attention.plots.style import (
     BLACK,
     BLUE,
     GREEN,
+    GREY,
+    INDIGO,
     ORANGE,
     PAGE,
     PURPLE,
     SKY,
-    Style,
-    schedule_of,
+    VERMILLION,
 )
 
-SCHEDULES = {  # in their order, with the colours of arms named after them; the first has none
-    "": None, "off": BLACK, "sharpen longer": BLUE, "sharpen shorter": ORANGE, "learned": GREEN,
-    "learned span": PURPLE, "log length": SKY,
-}  # fmt: skip
-PLACES = ("", "focus", "local branch", "encoder", "cross")  # of focused attention, likewise
+LOOKS = {  # of a schedule: colour, marker and words
+    "constant": (BLACK, "o", "constant"),
+    "power": (GREY, "o", "power"),
+    "log_n": (SKY, "s", "log n"),
+    "scalable": (GREEN, "D", "Scalable-Softmax"),
+    "learned": (PURPLE, "*", "learned per head"),
+    "published_sharper": (INDIGO, "P", "published, longer is sharper"),
+    "published_softer": (VERMILLION, "P", "published, longer is softer"),
+}
+POWERS = {-1: (BLUE, "v", "power, slope −¼"), 1: (ORANGE, "^", "power, slope +¼")}
+LITTLE = 0.1  # scale of the published lines below which temperature hardly moves
+APART = 0.028  # octaves between dots that would cover each other
+LEARNED = {"slope": "slope", "log2_temperature": "temperature at $n_0$"}
 
 
-def settings(arms: dict[str, dict]) -> pd.DataFrame:
-    """What each arm's focused attention is, from its row of params.yaml.
+def look(row) -> tuple[str, str, str, bool]:
+    """Colour, marker and words of a schedule, and whether its dot is filled.
 
-    `arms` maps names to those rows as dicts. Columns: arm, slot ("" without focused attention, else
-    one of `PLACES`), schedule ("" likewise), temp_scale, max_span and train_length (not a number
-    where not set).
+    Hollow are the published lines, whose level is another than 1.
     """
-    numbers = ["temp_scale", "max_span", "train_length"]
-    rows = []
-    for arm, row in arms.items():
-        found = {"arm": arm, "slot": "", "schedule": ""}
-        for slot in ("focus", "encoder", "cross"):
-            of = row.get(slot) or {}
-            if of.get("mechanism") in ("focused", "hybrid"):
-                place = "local branch" if of["mechanism"] == "hybrid" else slot
-                found |= {"slot": place, "schedule": schedule_of(of)}
-                found |= {key: of[key] for key in numbers if key in of}
-        rows.append(found)
-    table = pd.DataFrame(rows).reindex(columns=["arm", "slot", "schedule", *numbers])
-    return table.astype(dict.fromkeys(numbers, float))
+    if row.schedule == "power" and row.slope:
+        return *POWERS[int(np.sign(row.slope))], True
+    colour, marker, words = LOOKS[row.schedule]
+    if row.schedule.startswith("published"):
+        return colour, "X" if row.scale < LITTLE else marker, f"{words}, c = {row.scale:g}", False
+    return colour, marker, words, True
 
 
-def temperature_arms(
-    accuracy: pd.DataFrame,
-    settings: pd.DataFrame,
-    look: dict[str, Style],
-    untrained: Collection[str] = (),
+def effective(row, settings: Mapping, keys: tuple[float, float], slopes: Mapping) -> float:
+    """Octaves of temperature an octave of keys, between the fewest and the most `keys`.
+
+    `row` has the schedule's name, slope and scale, `settings` is the slot of its arm, and `slopes`
+    are those that arms have learned. A level, learned or not, is no slope.
+    """
+    n = np.array(keys)
+    match row.schedule:
+        case "constant":
+            return 0.0
+        case "power":
+            return float(row.slope)
+        case "learned":
+            return float(slopes.get(row.arm, np.nan))
+        case "log_n" | "scalable":
+            heat = 1 / np.log(n)
+        case "published_sharper" | "published_softer":
+            share = np.minimum(1.0, n / settings["longest"])
+            heat = published(share, row.schedule == "published_sharper", row.scale)
+        case _:
+            raise ValueError(f"schedule: unknown {row.schedule!r}")
+    return float(np.log(heat[1] / heat[0]) / np.log(n[1] / n[0]))
+
+
+def schedule_slopes(
+    table: pd.DataFrame, learned: pd.DataFrame, arms: Mapping[str, Arm], rate: float
 ) -> Figure:
-    """What every arm finds at its longest length as trained, grouped by slot, schedule and scale.
+    """What a schedule changes in the longest recordings against its slope, a panel a slot.
 
-    `accuracy` has the columns arm, task, slot, seconds, temperature, rate, low and high;
-    `settings` is that of `settings`. The dots of `untrained` arms are hollow.
+    `table` is findings/schedules.csv, `learned` findings/learned.csv, `arms` those of params.yaml,
+    `rate` keys a second. Points with intervals: words passed over; light dots: the other fillers.
+    Dots that would cover each other are moved aside.
     """
-    accuracy = accuracy[(accuracy["temperature"] == 1) & accuracy["arm"].isin(look)]
-    accuracy = accuracy.drop_duplicates(["arm", "task", "seconds"])
-    tasks = present(accuracy, "task", SEARCHES)
-    about = settings[settings["arm"].isin(accuracy["arm"])]
-    about = about.assign(
-        place=about["slot"].map(PLACES.index),
-        turn=about["schedule"].map(list(SCHEDULES).index),
-    )
-    order = ["place", "max_span", "turn", "temp_scale"]
-    about = about.sort_values(order, kind="stable", na_position="first")
-    rows, names, colours, position = {}, {}, {}, 0.0
-    for _, group in about.groupby("place"):
-        for row in group.itertuples():
-            rows[row.arm], position = position, position + 1
-            colours[row.arm] = SCHEDULES[row.schedule] or look[row.arm].colour
-            scaled = row.schedule.startswith("sharpen") and not np.isnan(row.temp_scale)
-            scale = f", scale {row.temp_scale:g}" if scaled else ""
-            plain = look[row.arm].label
-            span = "" if np.isnan(row.max_span) else f", span {row.max_span:g}"
-            names[row.arm] = f"{row.slot}: {row.schedule}{scale}{span}" if row.schedule else plain
-        position += 0.5
-    fig, panels = plt.subplots(
-        1, len(tasks), figsize=(PAGE, 0.9 + 0.17 * max(1.0, position)), sharey=True, squeeze=False
-    )
-    for axes, task in zip(panels[0], tasks, strict=True):
-        part = accuracy[accuracy["task"] == task]
-        longest = part[part["seconds"] == part["seconds"].max()].set_index("arm")
-        for arm, place in rows.items():
-            if arm in longest.index:
-                rate, low, high = 100 * longest.loc[arm, ["rate", "low", "high"]].astype(float)
-                colour = colours[arm]
-                axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.55)
-                filling = HOLLOW if arm in untrained else colour
-                axes.plot(rate, place, "o", color=colour, markersize=5, markerfacecolor=filling)
-        length = "" if part.empty else f", {part['seconds'].max():.3g} s"
-        axes.set(title=f"{SEARCHES[task]}{length}", xlabel=f"{OUTCOMES[task]} at temperature 1")
-        axes.grid(axis="y", visible=False)
-    panels[0, 0].set_yticks(list(rows.values()), [names[arm] for arm in rows])
-    panels[0, 0].set_ylim(max(1.0, position) - 1, -0.75)
+    if table.empty:
+        return unmeasured()
+    table = table[(table["measure"] == "bound") & (table["schedule"] != "none")]
+    longest = table[table["hay"] == table["hay"].max()]
+    keys = rate * table["seconds"].min(), rate * table["seconds"].max()
+    known = learned if len(learned) else pd.DataFrame(columns=["arm", "slot", "quantity"])
+    known = known[known["quantity"] == "slope"].set_index("arm")
+    fig, panels = plt.subplots(1, 2, figsize=(PAGE, 3.8), sharex=True, sharey=True)
+    for axes, slot in zip(panels, ("encoder", "cross"), strict=True):
+        axes.set(title=SLOTS[slot], xlabel="octaves of temperature an octave of keys")
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        cells = longest[longest["slot"] == slot]
+        words = cells[cells["filler"] == "words"]
+        if words.empty:
+            say(axes, UNMEASURED)
+        slopes = known["mean"].to_dict() if len(known) else {}
+        true = {
+            row.arm: effective(row, getattr(arms[row.arm], slot), keys, slopes)
+            for row in words.itertuples()
+        }
+        for arm, x in apart(true, APART).items():
+            schedule_dot(axes, cells[cells["arm"] == arm], x)
+            if arm in known.index:
+                of = known.loc[arm]
+                y = 100 * words.loc[words["arm"] == arm, "difference"].iloc[0]
+                axes.plot([of["low"], of["high"]], [y, y], color=LOOKS["learned"][0], linewidth=0.8)
+    panels[0].set_ylabel("change of forced choice, points")
+    light = {"color": GREY, "alpha": 0.6, "markersize": 3, "linestyle": ""}
+    others = {
+        f"{words} passed over": Line2D([], [], marker=marker, **light)
+        for name, (_, marker, words) in FILLERS.items()
+        if name != "words" and (longest["filler"] == name).any()
+    }
+    legend(fig, handles(*panels) | others, ncols=3)
     return fig
 
 
-def temperature_learned(temperatures: pd.DataFrame, look: dict[str, Style]) -> Figure:
-    """The temperature that every head has learned, against depth, a panel a slot.
+def schedule_dot(axes: Axes, cells: pd.DataFrame, x: float) -> None:
+    """One arm's change: with its interval among words, light dots among other fillers."""
+    words = cells[cells["filler"] == "words"]
+    colour, marker, label, filled = look(next(words.itertuples()))
+    face = {} if filled else {"markerfacecolor": "white"}
+    style = {"color": colour, "marker": marker, "markersize": 6, "linestyle": ""} | face
+    points(axes, [x], words, "difference", **style, label=label)
+    for filler, (_, shape, _) in FILLERS.items():
+        of = cells[cells["filler"] == filler]
+        if filler != "words":
+            aside = APART * (0.3 if shape == "s" else -0.3)
+            dot = {"color": colour, "alpha": 0.4, "markersize": 3, "markeredgewidth": 0}
+            axes.plot([x + aside] * len(of), 100 * of["difference"], shape, **dot)
 
-    `temperatures` has the columns arm, seed, slot, layer, head and temperature.
+
+def apart(places: Mapping[str, float], gap: float) -> dict[str, float]:
+    """Places of dots on a line, moved as little as leaves `gap` between them; NaN are left out.
+
+    >>> apart({"a": 0.0, "b": 0.0, "c": 1.0}, 0.2)
+    {'a': -0.1, 'b': 0.1, 'c': 1.0}
     """
-    slots = list(dict.fromkeys(temperatures["slot"])) or ["cross"]
-    fig, panels = plt.subplots(1, len(slots), figsize=(PAGE, 2.4), sharey=True, squeeze=False)
-    for axes, slot in zip(panels[0], slots, strict=True):
-        part = temperatures[temperatures["slot"] == slot]
-        axes.set(title=SLOTS.get(slot, slot), xlabel="layer")
-        if part.empty:
-            say(axes, "no arm with\nlearned temperatures")
-            axes.set(xticks=[], yticks=[])
-            continue
-        arms = [arm for arm in look if arm in set(part["arm"])]
-        width = 0.8 / len(arms)
-        for place, arm in enumerate(arms):
-            of = part[part["arm"] == arm]
-            heads = of["head"] / max(1, of["head"].max()) - 0.5
-            x = of["layer"] + 1 + width * (place - (len(arms) - 1) / 2 + 0.7 * heads)
-            style = kind(look[arm]) | {"linestyle": ""}
-            axes.plot(x, of["temperature"], marker="o", markersize=3, alpha=0.7, **style)
-        axes.axhline(1, color=BLACK, linewidth=0.8, zorder=1)
-        axes.set_xticks(sorted({layer + 1 for layer in part["layer"]}))
-        axes.grid(axis="x", visible=False)
-        values = [0.5, 2.0, *temperatures["temperature"]]
-        temperature_axis(axes, "y", values)
-        axes.set_ylim(min(values) / 1.1, max(values) * 1.1)
-    panels[0, 0].set_ylabel("learned temperature")
-    legend(fig, handles(*panels[0]))
+    known = {name: x for name, x in places.items() if not np.isnan(x)}
+    groups = [[name] for name in sorted(known, key=known.get)]
+
+    def spread(group: list[str]) -> np.ndarray:
+        steps = gap * (np.arange(len(group)) - (len(group) - 1) / 2)
+        return np.mean([known[name] for name in group]) + steps
+
+    while close := [
+        place
+        for place, (one, other) in enumerate(pairwise(groups))
+        if spread(other)[0] - spread(one)[-1] < gap - 1e-9
+    ]:
+        groups[close[0] : close[0] + 2] = [groups[close[0]] + groups[close[0] + 1]]
+    return {
+        name: float(x) for group in groups for name, x in zip(group, spread(group), strict=True)
+    }
+
+
+def schedule_learned(
+    temperatures: pd.DataFrame, learned: pd.DataFrame, arms: Mapping[str, Arm]
+) -> Figure:
+    """Slopes and levels that heads have learned, seed by seed, a column an arm.
+
+    `temperatures` is findings/temperatures.csv, a row a head; `learned` findings/learned.csv, the
+    mean over heads with its interval over seeds, at the right. A bar is the mean of a seed's heads.
+    """
+    if temperatures.empty or learned.empty:
+        return unmeasured()
+    table = temperatures.assign(log2_temperature=np.log2(temperatures["temperature"]))
+    found = learned[["arm", "slot"]].drop_duplicates().itertuples(index=False)
+    columns = {
+        (arm, slot): f"{SLOTS[slot]},\n{LOOKS[getattr(arms[arm], slot)['schedule']][2]}"
+        for arm, slot in found
+    }
+    fig, panels = grid(LEARNED, columns, 1.6, sharex="col", sharey="row")
+    colours = layered(table["layer"])
+    for (quantity, (arm, slot)), axes in panels.items():
+        of = table[(table["arm"] == arm) & (table["slot"] == slot)].dropna(subset=[quantity])
+        seeds = sorted(of["seed"].unique())
+        for place, seed in enumerate(seeds):
+            heads = of[of["seed"] == seed]
+            for layer, colour in colours.items():
+                values = heads.loc[heads["layer"] == layer, quantity]
+                style = {"color": colour, "markersize": 3, "alpha": 0.6, "markeredgewidth": 0}
+                axes.plot([place] * len(values), values, "o", **style, label=f"layer {layer + 1}")
+            mean = heads[quantity].mean()
+            axes.plot([place - 0.35, place + 0.35], [mean, mean], color=BLACK, linewidth=1.0)
+        told = learned[(learned["arm"] == arm) & (learned["quantity"] == quantity)]
+        points(axes, [len(seeds) + 0.5] * len(told), told, "mean", ("low", "high"), 1,
+               color=BLACK, marker="D", label="mean, interval over seeds")  # fmt: skip
+        axes.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+        axes.grid(visible=False, axis="x")
+        axes.set_xticks([*range(len(seeds)), len(seeds) + 0.5], [*map(str, seeds), "all"])
+        if told.empty:
+            say(axes, "not learned")
+        if quantity != "slope":
+            axes.set_xlabel("seed")
+            octaves_axis(axes, table[quantity])
+    legend(fig, handles(*panels.values()))
     return fig
+
+
+def octaves_axis(axes: Axes, values: pd.Series) -> None:
+    """Ticks of temperatures on an upright axis of their octaves, about four of them."""
+    reach = max(abs(values.min()), abs(values.max()), 0.05)
+    step = 2.0 ** np.ceil(np.log2(reach / 2))
+    ticks = step * np.arange(np.floor(values.min() / step), np.ceil(values.max() / step) + 1)
+    axes.set_yticks(ticks, [f"{2**tick:.2f}" for tick in ticks])

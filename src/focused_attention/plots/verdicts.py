@@ -10,18 +10,17 @@ def verdict(verdicts: Mapping, *claims: str) -> str:
 
     `verdicts` is the content of verdicts.json. Raises ValueError for a claim that it does not have.
     """
-    known = verdicts["claims"]
-    if missing := [claim for claim in claims if claim not in known]:
-        raise ValueError(f"claim: expected one of {', '.join(known)}, given {missing[0]!r}")
-    return "\n\n".join(_paragraph(claim, known[claim]) for claim in claims)
+    return "\n\n".join(_paragraph(claim, _claim(verdicts, claim)) for claim in claims)
 
 
-def judged(verdicts: Mapping) -> str:
-    """Markdown: the verdicts of the second trial, a paragraph a claim, and the checks."""
+def judged(verdicts: Mapping, *claims: str) -> str:
+    """Markdown: verdicts of the second trial, a paragraph a claim, and the checks that guard them.
+
+    Raises ValueError for a claim that there is not.
+    """
     told = []
-    for name, of in verdicts["claims"].items():
-        if name == "C0":
-            continue
+    for name in claims:
+        of = _claim(verdicts, name)
         parts = [f"**{name}.** {of['claim']}", f"*Test:* {of['test']}."]
         found = f"**{of['verdict'].capitalize()}.** {of['reason']}"
         if of.get("effect") is not None:
@@ -30,8 +29,20 @@ def judged(verdicts: Mapping) -> str:
             found += f" {unit}: {_amount(of['effect'], of['unit'])} [{low}, {high}]"
             found += f"; p = {of['p_holm']:.2g} after Holm; n = {of['n']}, seeds: {of['seeds']}."
         told.append("  \n".join([*parts, found]))
-    states = [f"{name}: {of['state']}" for name, of in verdicts["checks"].items()]
-    return "\n\n".join([*told, f"Checks: {'; '.join(states)}."])
+    states = [
+        f"{name}: {of['state']}"
+        for name, of in verdicts["checks"].items()
+        if set(of["guards"]) & set(claims)
+    ]
+    checked = [f"Checks: {'; '.join(states)}."] if states else []
+    return "\n\n".join([*told, *checked])
+
+
+def _claim(verdicts: Mapping, name: str) -> Mapping:
+    known = verdicts["claims"]
+    if name not in known:
+        raise ValueError(f"claim: expected one of {', '.join(known)}, given {name!r}")
+    return known[name]
 
 
 def _paragraph(name: str, of: Mapping) -> str:
