@@ -7,73 +7,27 @@ import shutil
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from focused_attention.errors import UserError
 from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
-from focused_attention.results import write_csv
 from focused_attention.stages import paper
+from focused_attention.verdicts import tables
 from focused_attention.verdicts.findings import TRAINED
-from tests.stages.made_up import SEEDS, write_findings
+from tests.stages.desk import PILOT, ROOT, SOURCES, compiled, figures_used, lay, rejudged
+from tests.stages.made_up import write_findings
 
-ROOT = Path(__file__).parents[2]
-SOURCES = sorted((ROOT / "paper").rglob("*.typ"))
 PROSE = [p for p in SOURCES if p.parent.name == "sections"]
 STUDIED = (
     "echo", "whisper",
     "echo-cross-off", "echo-cross-true", "echo-cross-false", "echo-cross-learned",
 )  # fmt: skip
-LOCAL = "echo-encoder-off"  # its encoder has a short span
-TABLES = ("losses", "optima", "slopes", "schedules", "spared", "times")
-TRIED = json.loads((ROOT / "results/full/heard.json").read_text("utf-8"))["tables"]
-HEARD = (
-    "heard.json",
-    "listen/tiny.en-cross.csv",
-    "word_times/tiny.en.csv",
-    *(f"heard/{name}.csv" for name in (*TABLES, *TRIED)),
-)
 UNITS = r"(?:em|pt|fr|cm|mm|in|deg|%)"
-
-
-def figures_used() -> set[str]:
-    drawn = r'#drawn\("([^"]+)"'
-    return {name for path in SOURCES for name in re.findall(drawn, path.read_text("utf-8"))}
 
 
 @pytest.fixture
 def desk(house):
-    """The paper's sources beside made-up results and empty figures."""
-    shutil.copytree(ROOT / "paper", "paper", ignore=shutil.ignore_patterns("*.pdf"))
-    shutil.copytree(ROOT / "profiles", "profiles")
-    Path("paper/figures").mkdir(exist_ok=True)
-    for name in ("arithmetic", "binding", "machines"):
-        shutil.copy(ROOT / f"results/{name}.json", "results")
-    write_findings(Path("results/grid"), "a desk", ("echo", "echo-cross-learned-span", LOCAL))
-    write_findings(Path("results/local-encoder"), "a desk", ("echo", LOCAL))
-    write_findings(Path("results/replication"), "a desk", verdict="supported")
-    for name in HEARD:
-        Path("results/full", name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "results/full" / name, Path("results/full", name))
-    again = Path("results/pilot")  # of the second trial what the pilot found
-    shutil.copytree(ROOT / again / "findings", again / "findings", dirs_exist_ok=True)
-    shutil.copy(ROOT / again / "verdicts.json", again)
-    answers = [
-        {"answers": whose, "task": "recall", "temperature": 1.0, "right": "0101"}
-        for whose in ("own", "another")
-    ]
-    for seed in SEEDS:
-        write_csv(Path(f"results/local-encoder/sweep/{LOCAL}-{seed}.csv"), answers, [*answers[0]])
-    figure = Figure(figsize=(3, 1))
-    for name in figures_used():
-        path = Path(f"paper/figures/{name}.pdf")
-        path.parent.mkdir(exist_ok=True)
-        figure.savefig(path)
+    lay()
     return house
-
-
-def compiled() -> bytes:
-    """The PDF with the pilot's numbers and its findings beside the first trial's."""
-    return paper.compile_paper(paper.SOURCE, "pilot", "pilot")
 
 
 def test_two_compilations_give_the_same_bytes(desk):
@@ -104,6 +58,9 @@ def test_a_missing_number_breaks_the_build(desk):
     [
         "results/pilot/summary.json",
         "results/pilot/traps.json",
+        "results/pilot/verdicts.json",
+        "results/pilot/findings/answers.csv",
+        "results/pilot/findings/swapped.csv",
         "results/first/verdicts.json",
         "results/first/findings/optimum.csv",
         "results/benchmark-attention.json",
@@ -157,12 +114,6 @@ def test_an_abstract_that_grows_breaks_the_build(desk, more, told):
         paper.main([])
 
 
-@pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])
-def test_the_abstract_is_short_whatever_the_verdicts(desk, verdict):
-    write_findings(Path("results/first"), "a made-up processor", STUDIED, verdict)
-    paper.main([])  # its own assertions
-
-
 def test_title_and_abstract_name_no_profile():
     texts = [ROOT / "paper" / "sections" / "abstract.typ", ROOT / "paper" / "paper.typ"]
     for path in texts:
@@ -182,13 +133,13 @@ def test_no_semicolon_is_swallowed():
 
 def test_c0_tells_both_hybrids_from_the_rows_that_name_them(desk):
     """The paper's published hybrid is the benchmark's hybrid_published: to swap them is seen."""
-    write_findings(Path("results/first"), "a made-up processor", STUDIED, "supported")
     before = compiled()
-    path = Path("results/first/verdicts.json")
-    judged = json.loads(path.read_text())
-    times = judged["claims"]["C0"]["lines"]["run_time"]
-    times["published"], times["corrected"] = times["corrected"], times["published"]
-    path.write_text(json.dumps(judged))
+
+    def exchange(judged):
+        times = judged["claims"]["C0"]["lines"]["run_time"]
+        times["published"], times["corrected"] = times["corrected"], times["published"]
+
+    rejudged(PILOT, exchange)
     assert compiled() != before
 
 
@@ -202,15 +153,14 @@ def test_a_precision_that_could_not_be_measured_is_told(desk):
 
 def test_chance_comes_from_the_verdicts(desk):
     before = compiled()
-    path = Path("results/first/verdicts.json")
-    judged = json.loads(path.read_text())
-    judged["chance"]["heard_digit"] = 0.3
-    path.write_text(json.dumps(judged))
-    assert compiled() != before
+    rejudged("results/first/verdicts.json", lambda judged: judged["chance"].update(heard_digit=0.3))
+    some = compiled()
+    rejudged(PILOT, lambda judged: judged["guessers"].update({"any heard digit": 0.3}))
+    assert len({before, some, compiled()}) == 3
 
 
 @pytest.mark.parametrize("verdict", ["supported", "refuted", "undecided"])
-def test_every_verdict_has_its_words(desk, verdict):
+def test_every_verdict_of_the_first_trial_has_its_words(desk, verdict):
     nothing = compiled()
     write_findings(Path("results/first"), "a made-up processor", STUDIED, verdict)
     assert compiled() != nothing
@@ -225,10 +175,7 @@ def test_bytes_that_differ_between_processors_are_told(desk):
 
 def test_findings_are_those_of_the_profile_that_is_named(desk):
     before = compiled()
-    path = Path("results/pilot/verdicts.json")
-    judged = json.loads(path.read_text())
-    judged["claims"]["C1b"]["verdict"] = "supported"
-    path.write_text(json.dumps(judged))
+    rejudged(PILOT, lambda judged: judged["claims"]["C1b"].update(verdict="supported"))
     assert compiled() != before
     before = compiled()
     write_findings(Path("results/first"), "a made-up processor", STUDIED, "supported")
@@ -242,19 +189,22 @@ def test_findings_are_those_of_the_profile_that_is_named(desk):
 def test_a_failed_check_of_the_replication_is_told(desk):
     passed = compiled()
     write_findings(Path("results/replication"), "a desk")
-    path = Path("results/replication/verdicts.json")
-    judged = json.loads(path.read_text())
-    judged["checks"]["exchanged"] |= {"holds": False, "difference_low": 0.01}
-    judged["checks"]["exchanged"] |= {"difference_high": 0.03}
-    judged["claims"]["C1"]["ungated"] = {"effect": 0.04, "low": 0.02, "high": 0.07}
-    path.write_text(json.dumps(judged))
+
+    def fail(judged):
+        ends = {"difference_low": 0.01, "difference_high": 0.03}
+        judged["checks"]["exchanged"] |= {"holds": False} | ends
+        judged["claims"]["C1"]["ungated"] = {"effect": 0.04, "low": 0.02, "high": 0.07}
+
+    rejudged("results/replication/verdicts.json", fail)
     assert compiled() != passed
 
 
 def test_definitions_are_those_of_the_code():
-    text = (ROOT / "paper/numbers.typ").read_text("utf-8")
-    found = dict(re.findall(r"(?m)^#let (collapsed|one-hot|gate) = ([\d.]+)$", text))
+    text = "".join(path.read_text("utf-8") for path in (ROOT / "paper").glob("*.typ"))
+    known = r"(?m)^#let (collapsed|one-hot|gate|learnt-at) = ([\d.]+)(?: //.*)?$"
+    found = dict(re.findall(known, text))
     wanted = {"collapsed": COLLAPSED, "one-hot": ONE_HOT, "gate": TRAINED}
+    wanted["learnt-at"] = tables.LEARNED
     assert {name: float(number) for name, number in found.items()} == wanted
 
 
