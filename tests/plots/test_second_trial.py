@@ -165,3 +165,15 @@ def test_verdicts_in_words_name_what_was_not_run_and_what_guards():
     assert "Checks" not in plots.judged(second.verdicts(), "C3")
     with pytest.raises(ValueError, match="given 'C1'"):
         plots.judged(second.verdicts(), "C1")
+
+
+def test_a_verdict_says_from_where_an_effect_starts_and_what_could_be_found():
+    verdicts = second.verdicts()
+    power = {"detectable": 0.031, "found": 0.45, "equivalent": 0.6}
+    verdicts["claims"]["C1a"] |= {"base": 0.66, "power": power}
+    told = plots.judged(verdicts, "C1a")
+    assert "Accuracy: 3.0 points [1.0, 5.0] from 66.0; p = 0.04" in told
+    assert "an effect of 3.1 points is found in 80 % of such trials" in told
+    assert "one as large as the margin in 45 %, and that there is none is shown in 60 %." in told
+    verdicts["claims"]["C1a"] |= {"power": power | {"detectable": 0.0}}  # nothing varies
+    assert "Power" not in plots.judged(verdicts, "C1a")

@@ -27,7 +27,11 @@ def judged(verdicts: Mapping, *claims: str) -> str:
             unit = of["unit"][:1].upper() + of["unit"][1:]
             low, high = (_number(of[edge], of["unit"]) for edge in ("low", "high"))
             found += f" {unit}: {_amount(of['effect'], of['unit'])} [{low}, {high}]"
+            if of.get("base") is not None:
+                found += f" from {_number(of['base'], of['unit'])}"
             found += f"; p = {of['p_holm']:.2g} after Holm; n = {of['n']}, seeds: {of['seeds']}."
+        if (power := of.get("power")) and power["detectable"]:
+            parts.append(f"*Power*, of the spread that was found: {_powers(power, of['unit'])}.")
         told.append("  \n".join([*parts, found]))
     states = [
         f"{name}: {of['state']}"
@@ -36,6 +40,15 @@ def judged(verdicts: Mapping, *claims: str) -> str:
     ]
     checked = [f"Checks: {'; '.join(states)}."] if states else []
     return "\n\n".join([*told, *checked])
+
+
+def _powers(power: Mapping, unit: str) -> str:
+    """What as large a trial finds, an effect of the margin's size, and the lack of one."""
+    return (
+        f"an effect of {_amount(power['detectable'], unit)} is found in 80 % of such trials, one as "
+        f"large as the margin in {100 * power['found']:.0f} %, and that there is none is shown in "
+        f"{100 * power['equivalent']:.0f} %"
+    )
 
 
 def _claim(verdicts: Mapping, name: str) -> Mapping:
