@@ -18,7 +18,6 @@ from focused_attention.results import read_csv, read_json, shown, write_text
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
 END = "<!-- end of results -->"
 DECODING = "beam"
-FIRST_TRIAL = "first"  # profile of the trial that was judged before, with another task
 VERDICTS = ("supported", "equivalent", "refuted", "undecided")
 TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whole prompts"}
 
@@ -28,13 +27,7 @@ def results(profile: str, findings: str) -> str:
     rates, judged = error_rates(profile), read_json(shown(findings) / "verdicts.json")
     listened = HEARD / "heard.json"
     asked = [whisper(HEARD.name, read_json(listened))] if listened.exists() else []
-    first = RESULTS / FIRST_TRIAL / "verdicts.json"
-    before = []
-    if first.exists() and findings != FIRST_TRIAL:
-        earlier = read_json(first)
-        before = ["The first trial:", verdicts(FIRST_TRIAL, earlier), made_of(earlier)]
-    told = [verdicts(findings, judged), made_of(judged), *before]
-    parts = (*asked, rates, *told, machines(profile))
+    parts = (*asked, rates, verdicts(findings, judged), run_times(judged), machines(profile))
     return "\n\n".join(filter(None, parts))
 
 
@@ -108,7 +101,7 @@ def verdicts(profile: str, judged: dict) -> str:
         said = [claim["claim"], claim["test"], _effect(claim), size]
         mark = "†" if name in judged["of_one_machine"] else ""
         lines.append(_row([name, *said, f"**{claim['verdict']}**{mark}"]))
-    marked = " †: of one machine, see below." if judged["of_one_machine"] else ""
+    marked = " †: of one machine." if judged["of_one_machine"] else ""
     begun = any(claim.get("base") is not None for claim in claims.values())
     start = ", and from where," if begun else ""
     found = []
@@ -128,22 +121,10 @@ def verdicts(profile: str, judged: dict) -> str:
     )
 
 
-def made_of(judged: dict) -> str:
-    """What C3's F1 is made of, and what the run time of each hybrid is: empty if not measured."""
-    claims, said = judged["claims"], []
-    if parts := claims["C3"].get("parts"):
-        change = {name: _points(part) for name, part in parts.items()}
-        said.append(
-            f"C3 is a change of F1: the precision of what is written changes by "
-            f"{change['precision']} points, the share of the digits that is found by "
-            f"{change['recall']}."
-        )
-    if collapsed := claims["C2"].get("collapsed"):
-        said.append(
-            f"C2 is a rise of entropy: at temperature 1, {collapsed['far']} of "
-            f"{collapsed['heads']} heads are collapsed at the longest size."
-        )
-    for module, rows in claims["C0"]["lines"]["run_time"].items():
+def run_times(judged: dict) -> str:
+    """What the run time of each hybrid is: empty if it was not measured."""
+    said = []
+    for module, rows in judged["claims"]["C0"]["lines"]["run_time"].items():
         if rows:
             ratios = [row["ratio"] for row in rows]
             slower = [str(row["length"]) for row in rows if row["word"] == "slower"]
@@ -157,37 +138,23 @@ def made_of(judged: dict) -> str:
 def machines(profile: str) -> str:
     """What every machine that was tried made of the profile: empty if there is none.
 
-    In the first edition of the plan, plain Echo had a gate to pass; the second has none.
+    In the first edition of the plan plain Echo had a gate to pass, which those rows name; they are
+    history, and the paper's.
     """
     known = read_json(MACHINES)["machines"] if MACHINES.exists() else []
-    of_profile = [machine for machine in known if machine["profile"] == profile]
-    gated = [machine for machine in of_profile if "gate" in machine]
-    free = [machine for machine in of_profile if "gate" not in machine]
-    told = [
-        "† Which seeds bind a value to its key differed between processors, whose sums in floating "
-        "point differ, and with the order of operations in the sources. Profile "
-        f"`{profile}` of the first edition, everything made anew for each row:",
-        f"Profile `{profile}` of the second edition, everything made anew for each row:",
-    ]
-    tables = [_machines(gated, "gate", "C2", "C3"), _machines(free, "C2", "C3")]
-    pairs = zip(told, tables, strict=True)
-    return "\n\n".join(f"{about}\n\n{table}" for about, table in pairs if table)
-
-
-def _machines(rows: list[dict], *columns: str) -> str:
+    rows = [one for one in known if one["profile"] == profile and "gate" not in one]
     lines = [
-        _row(["processor", "sources", "minutes", "recalled by each seed (%)", *columns]),
-        _row(["---", "---", "---:", "---", *["---"] * len(columns)]),
+        f"Profile `{profile}`, everything made anew for each row:",
+        "",
+        _row(["processor", "sources", "minutes", "recalled by each seed (%)", "C2", "C3"]),
+        _row(["---", "---", "---:", "---", "---", "---"]),
     ]
     for machine in rows:
-        told = {name: claim["verdict"] for name, claim in machine["verdicts"].items()}
-        told["gate"] = "passed" if machine.get("gate") else "missed"
-        if machine.get("gate") is False:
-            told["C3"] = "not judged"
         recalled = ", ".join(f"{100 * share:.0f}" for share in machine["recalled"].values())
         minutes = "–" if machine["minutes"] is None else f"{machine['minutes']:.0f}"
+        told = [machine["verdicts"][name]["verdict"] for name in ("C2", "C3")]
         made = [machine["hardware"], f"`{machine['sources'][:6]}`", minutes, recalled]
-        lines.append(_row([*made, *(told[name] for name in columns)]))
+        lines.append(_row([*made, *told]))
     return "\n".join(lines) if rows else ""
 
 
@@ -219,11 +186,6 @@ def _effect(claim: dict) -> str:
     sign = "" if of == "word" or value.startswith("-") else "+"
     base = "" if claim.get("base") is None else f" from {factor * claim['base']:.{places}f}"
     return f"{sign}{value} [{low}, {high}]{base}".replace("-", "−")
-
-
-def _points(part: dict) -> str:
-    """A difference of rates in percentage points, with its interval."""
-    return _signed({key: 100 * part[key] for key in ("effect", "low", "high")}, 1)
 
 
 def _signed(part: dict, places: int) -> str:
