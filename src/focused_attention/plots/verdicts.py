@@ -30,9 +30,10 @@ def judged(verdicts: Mapping, *claims: str) -> str:
             if of.get("base") is not None:
                 found += f" from {_number(of['base'], of['unit'])}"
             found += f"; p = {of['p_holm']:.2g} after Holm; n = {of['n']}, seeds: {of['seeds']}."
+        parts.append(found)
         if (power := of.get("power")) and power["detectable"]:
             parts.append(f"*Power*, of the spread that was found: {_powers(power, of['unit'])}.")
-        told.append("  \n".join([*parts, found]))
+        told.append("  \n".join(parts))
     states = [
         f"{name}: {of['state']}"
         for name, of in verdicts["checks"].items()
@@ -45,9 +46,9 @@ def judged(verdicts: Mapping, *claims: str) -> str:
 def _powers(power: Mapping, unit: str) -> str:
     """What as large a trial finds, an effect of the margin's size, and the lack of one."""
     return (
-        f"an effect of {_amount(power['detectable'], unit)} is found in 80 % of such trials, one as "
-        f"large as the margin in {100 * power['found']:.0f} %, and that there is none is shown in "
-        f"{100 * power['equivalent']:.0f} %"
+        f"an effect of {_amount(power['detectable'], unit)} is found in 80 % of such trials, one "
+        f"as large as the margin in {100 * power['found']:.0f} %, and that there is none is "
+        f"shown in {100 * power['equivalent']:.0f} %"
     )
 
 
