@@ -1,6 +1,7 @@
 """A repository root in miniature, with tables in the results' formats and made-up numbers."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -133,10 +134,13 @@ def timings() -> list[dict]:
 def house(tmp_path, monkeypatch) -> Path:
     """A temporary repository root with made-up results, made the current folder.
 
-    What is shown are the findings of the first trial.
+    What is shown are the pilot's own findings.
     """
     write_results(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    text = (ROOT / "params.yaml").read_text("utf-8")
+    (tmp_path / "params.yaml").write_text(
+        re.sub(r"(?m)^findings: \w+", "findings: pilot", text), "utf-8"
+    )
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
