@@ -60,13 +60,13 @@ def test_a_trial_of_short_models_alone_is_told(desk):
 
 
 def test_claims_without_room_to_gain_are_named(desk):
-    def room(judged, ceiling):
+    def room(judged, base):
         for claim in judged["claims"].values():
-            claim |= {"ceiling": ceiling, "base": 0.99}
+            claim |= {"base": base}
 
-    rejudged(PILOT, lambda judged: room(judged, False))
+    rejudged(PILOT, lambda judged: room(judged, 0.5))
     before = compiled()
-    rejudged(PILOT, lambda judged: room(judged, True))
+    rejudged(PILOT, lambda judged: room(judged, 0.97))
     assert compiled() != before
 
 

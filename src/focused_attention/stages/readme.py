@@ -115,8 +115,8 @@ def verdicts(profile: str, judged: dict) -> str:
             f"{' '.join(found)} Effects in percentage points (C0: the worst arm's "
             f"word error rate in percent; C2: entropy / log n){start} with their "
             f"{100 * judged['confidence']:g} % intervals over utterances and seeds. "
-            f"Profile `{profile}`, computed on: {judged['hardware']}. Undecided claims say in "
-            f"`results/{profile}/verdicts.json` why." + marked,
+            f"Profile `{profile}`, computed on: {judged['hardware']}. The reason of "
+            f"every verdict is in `results/{profile}/verdicts.json`." + marked,
         ]
     )
 
