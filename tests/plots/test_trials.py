@@ -65,16 +65,8 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_everything_fits_the_page(name):
-    figure = FIGURES[name]()
-    assert figure.get_size_inches()[0] <= plots.PAGE
-    figure.draw_without_rendering()
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
-    boxes += [legend.get_window_extent() for legend in figure.legends]
-    width, height = figure.bbox.size
-    for box in boxes:
-        assert -1 <= box.x0 < box.x1 <= width + 1
-        assert -1 <= box.y0 < box.y1 <= height + 1
+def test_everything_fits_the_page(name, fits):
+    fits(FIGURES[name]())
 
 
 @pytest.mark.parametrize("name", FIGURES)

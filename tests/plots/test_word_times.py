@@ -40,16 +40,8 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_everything_fits_the_page(name):
-    figure = FIGURES[name]()
-    assert figure.get_size_inches()[0] <= plots.PAGE
-    figure.draw_without_rendering()
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
-    boxes += [legend.get_window_extent() for legend in figure.legends]
-    for box in boxes:
-        inside = box.transformed(figure.transFigure.inverted())
-        assert min(inside.x0, inside.y0) > -0.01
-        assert max(inside.x1, inside.y1) < 1.01
+def test_everything_fits_the_page(name, fits):
+    fits(FIGURES[name]())
 
 
 def test_starts_and_ends_are_drawn_apart_over_both_kinds_of_sharpness():
