@@ -5,6 +5,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -169,6 +170,22 @@ def test_entropy_is_within_its_bounds_and_a_planted_uniform_model_is_found(folde
         "segment_mass",
         "retrieved",
     }
+
+
+def test_every_recording_has_its_own_uniformity_of_cross_attention(folder):
+    pooled = {
+        (row["filler"], row["hay"], row["temperature"]): float(row["mean"])
+        for row in rows(folder, "entropy/tiny-1.csv")
+        if (row["slot"], row["head"], row["metric"]) == ("cross", "0", "normalised_entropy")
+    }
+    table = rows(folder, "entropy/tiny-1-recordings.csv")
+    assert {(row["filler"], row["hay"], row["temperature"]) for row in table} == pooled.keys()
+    for row in table:
+        each = np.array(row["normalised_entropy"].split(), dtype=float)
+        assert len(each) == 6
+        assert ((each > 0) & (each <= 1)).all()
+        hot = float(row["temperature"]) > 1
+        assert (each > 1 - 1e-6).all() == hot
 
 
 def test_some_rows_of_the_encoder_are_measured_as_if_they_were_all():

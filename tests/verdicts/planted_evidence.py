@@ -65,6 +65,16 @@ def entropy_rows(near, far):
     ]
 
 
+def uniform(near, far, seeds, n=48):
+    """Of every seed and recording, at both lengths: recordings differ by more than seeds do."""
+    rng = np.random.default_rng(4)
+    apart = rng.normal(scale=0.01, size=(seeds, 1))
+    return {
+        Place(hay=hay): level + apart + rng.normal(scale=0.03, size=n)
+        for hay, level in ((min(PARAMS.entropy.words), near), (LONGEST, far))
+    }
+
+
 def evidence(
     *, seeds=SEEDS, arms=ARMS, rates=None, dev=None, pruned=(0.5, 0.5), exact=(0.5, 0.5), far=0.5,
     learned=None,
@@ -93,6 +103,7 @@ def evidence(
         pruned={arm: heated(held, kept, seeds, top_k=KEPT) for arm in arms},
         spotted={arm: spotted(dict(zip((SHARP, 1.0), exact, strict=True)), seeds) for arm in arms},
         entropies={arm: [entropy_rows(0.5, far)] * seeds for arm in arms},
+        uniformity={arm: uniform(0.5, far, seeds) for arm in arms},
         asked={("test", "words", LONGEST): held, ("dev", "words", LONGEST): other},
         wer=planted.wer_rows(),
         pairs=planted.PAIRS,

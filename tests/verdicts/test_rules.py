@@ -201,10 +201,12 @@ def test_few_weights_and_exact_spotting_have_their_own_claims():
     assert judged["C3"]["effect"] == pytest.approx(-0.05, abs=0.015)
 
 
-def test_a_rise_of_entropy_is_one_of_seeds():
+def test_a_rise_of_entropy_is_drawn_over_seeds_and_recordings():
     one = claims(evidence(far=0.7))["C2"]
     assert one["verdict"] == "supported"
-    assert one["effect"] == pytest.approx(0.2)
+    assert one["effect"] == pytest.approx(0.2, abs=0.015)
+    width = 2 * 1.96 * 0.03 * (2 / 48) ** 0.5  # of recordings on two sides; seeds shift both alike
+    assert one["high"] - one["low"] == pytest.approx(width, rel=0.15)
     assert one["model_low"] is one["sd_recording"] is None  # other recordings: no linear model
 
 

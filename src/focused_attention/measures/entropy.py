@@ -1,7 +1,8 @@
 """How sharp attention is in haystacks, and where it looks.
 
-Attention maps are measured batch by batch and dropped: what is kept are sums per layer and head.
-Beside them stand the temperatures that the arm has learned, if it learns any.
+Attention maps are measured batch by batch and dropped: what is kept are sums per layer and head
+and, of cross-attention, how close to uniform it is in every recording. Beside them stand the
+temperatures that the arm has learned, if it learns any.
 """
 
 from collections.abc import Iterable
@@ -15,12 +16,13 @@ from focused_attention.measures import Measure, Shown, recalled, tempered, weigh
 from focused_attention.metrics import learned
 from focused_attention.metrics.alignment import Alignment
 from focused_attention.metrics.by_head import Sharpness
-from focused_attention.metrics.sharpness import mean_distance
+from focused_attention.metrics.sharpness import mean_distance, normalised_entropy
 from focused_attention.models.skeleton import ModelOutput
 from focused_attention.runs.hearing import Heard, Recordings
 
 Settings = measuring.Entropy
 HEATED = ("encoder", "cross")  # together
+RECORDINGS = ("filler", "hay", "temperature", "normalised_entropy")  # of cross-attention, in each
 
 
 class Entropy(Measure):
@@ -39,6 +41,7 @@ class Entropy(Measure):
             self.temperatures = [value for value in self.temperatures if value == 1]
             self.lacking["temperatures other than 1"] = why
         self.layers: dict[tuple[Recordings, float], dict] = {}
+        self.uniform: dict[tuple[Recordings, float], dict[int, float]] = {}
 
     def recordings(self) -> Iterable[Recordings]:
         of = self.settings
@@ -58,6 +61,9 @@ class Entropy(Measure):
                 output = model(batch.features, batch.tokens, batch.frames, need_weights=True)
             layers = self.layers.setdefault((asked, value), {})
             self.add(layers, output, batch.targets != -100, start, end)
+            if values := uniformity(output, batch.targets != -100):
+                known = self.uniform.setdefault((asked, value), {})
+                known |= {id(u): v for u, v in zip(batch.utterances, values, strict=True)}
 
     def add(
         self, layers: dict, output: ModelOutput, asked: Tensor, start: Tensor, end: Tensor
@@ -91,12 +97,29 @@ class Entropy(Measure):
         state = self.subject.model.state_dict()
         weights = {name: tensor.cpu().numpy() for name, tensor in state.items()}
         found = learned.temperatures(work.arm["arm"], work.seed, weights)
-        return {"-temperatures": (found, learned.COLUMNS)}
+        each = [
+            {"filler": asked.about["filler"], "hay": asked.about["hay"], "temperature": value}
+            | {RECORDINGS[-1]: " ".join(f"{of[id(u)]:.6g}" for u in self.utterances[asked])}
+            for (asked, value), of in self.uniform.items()
+        ]
+        return {"-temperatures": (found, learned.COLUMNS), "-recordings": (each, RECORDINGS)}
 
 
 def shown(layers: list[Tensor | None]) -> list[tuple[int, Tensor]]:
     """Every layer's place and weights; those of a mechanism without weights are left out."""
     return [(layer, weights) for layer, weights in enumerate(layers) if weights is not None]
+
+
+def uniformity(output: ModelOutput, asked: Tensor) -> list[float]:
+    """Entropy over log n of cross-attention in every recording: a mean over its rows and heads.
+
+    `asked` (B, T) are the rows that count. Empty if no layer has weights to show.
+    """
+    seen = asked[:, None, :, None]
+    if output.mask is not None:
+        seen = seen & output.mask[:, None, None]
+    layers = [normalised_entropy(weights, seen) for _, weights in shown(output.weights)]
+    return torch.stack(layers).nanmean(dim=(0, 2, 3)).tolist() if layers else []
 
 
 def add_some(sharpness: Sharpness, weights: Tensor, mask: Tensor | None, every: int) -> None:

@@ -12,9 +12,8 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import Params, Study, load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts import measured, regimes, replies, rules, spotted, tables
+from focused_attention.verdicts import heads, measured, regimes, replies, rules, spotted, tables
 from focused_attention.verdicts.evidence import Evidence, Rows
-from focused_attention.verdicts.heads import entropy_length
 
 COLUMNS = tables.COLUMNS | regimes.COLUMNS
 
@@ -23,11 +22,11 @@ def studies(params: Params) -> tuple[Study, ...]:
     return params.runs.seek, params.runs.adapt
 
 
-def read(params: Params, measure: str) -> dict[str, list[Rows]]:
+def read(params: Params, measure: str, ending: str = "") -> dict[str, list[Rows]]:
     """The rows of every seed by arm, without those to which the measure does not apply."""
     folder = RESULTS / params.profile
     return {
-        arm: [measured.read(folder, measure, arm, seed) for seed in study.seeds]
+        arm: [measured.read(folder, measure, arm, seed, ending) for seed in study.seeds]
         for study in studies(params)
         for arm in params.measured(measure, study)
         if measured.applies(folder, measure, arm, study.seeds)
@@ -62,6 +61,10 @@ def gather(params: Params) -> Evidence:
         },
         spotted={arm: spotted.gather(runs) for arm, runs in read(params, "spot").items()},
         entropies=read(params, "entropy"),
+        uniformity={
+            arm: heads.uniformity(runs)
+            for arm, runs in read(params, "entropy", "-recordings").items()
+        },
         asked=replies.asked(results.read_csv(folder / "asked.csv")),
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
@@ -94,7 +97,7 @@ def found(evidence: Evidence) -> dict[str, list[dict]]:
             spotted.spotting(arm, cells, options) for arm, cells in evidence.spotted.items()
         ],
         "entropy-length": [
-            tables.softness(arm, evidence, entropy_length) for arm in evidence.entropies
+            tables.softness(arm, evidence, heads.entropy_length) for arm in evidence.entropies
         ],
     }
     return {name: tables.joined(parts) for name, parts in by_arm.items()} | {

@@ -10,19 +10,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from focused_attention.verdicts.effects import Effect, gain
+from focused_attention.verdicts.effects import Effect, gain, lengthened
 from focused_attention.verdicts.evidence import (
     LONG,
     PLAIN,
     SHARP,
     Evidence,
-    NotComparedError,
+    numbered,
     replied,
 )
-from focused_attention.verdicts.heads import drawn_mean
 from focused_attention.verdicts.replies import Place
 from focused_attention.verdicts.spotted import exact
-from focused_attention.verdicts.statistics import difference
 
 KEPT = 8  # largest weights of each row
 SELF = {"sharper": "echo-self-sharper", "softer": "echo-self-softer"}  # with more keys
@@ -86,18 +84,11 @@ def identifying(evidence: Evidence) -> Effect:
 def collapsing(evidence: Evidence) -> Effect:
     """Entropy over log n of cross-attention at the longest against the shortest.
 
-    Other recordings, the same seeds: their error is normal, and shared by all heads.
+    The seeds are the same, the recordings others: they are drawn apart.
     """
-    sizes, found = evidence.params.entropy.words, evidence.heads(LONG)
-    places = [("cross", "normalised_entropy", 1.0, size(sizes)) for size in (max, min)]
-    if not all(place in found for place in places):
-        raise NotComparedError(f"this profile does not measure {LONG} at temperature 1")
-    far, near = (found[place] for place in places)
-    mean, error = far.mean - near.mean, np.hypot(far.error, near.error)
-    drawn = [drawn_mean(mean, error, evidence.options, seeds=seeds) for seeds in (True, False)]
-    judged = difference(*drawn, evidence.options.confidence)
-    found = Effect.alone(judged, mean, evidence.params.entropy.utterances)
-    return found._replace(base=float(near.mean.mean()))
+    sizes = evidence.params.entropy.words
+    at = [Place(hay=size(sizes)) for size in (max, min)]
+    return lengthened(*(numbered(evidence.uniformity, LONG, one) for one in at), *evidence.options)
 
 
 CLAIMS = {

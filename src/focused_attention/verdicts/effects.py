@@ -40,13 +40,6 @@ class Effect(NamedTuple):
     n: int
     base: float = np.nan  # mean of the side that is compared with
 
-    @classmethod
-    def alone(cls, found: Difference, of_seeds: np.ndarray, n: int) -> "Effect":
-        """Of a difference whose two sides heard other recordings: the model knows seeds alone."""
-        seeds = len(of_seeds)
-        deviation = float(of_seeds.std(ddof=1)) if seeds > 1 else np.nan
-        return cls(found, np.nan, np.nan, Spread(deviation, np.nan, np.nan), seeds, n)
-
     @property
     def row(self) -> dict[str, float | int]:
         found, spread = self.found, self.spread
@@ -71,6 +64,25 @@ def gain(ours: np.ndarray, base: np.ndarray, resamples: int, confidence: float) 
     """The mean of what one side (seeds, n) has more than the other."""
     found = effect(ours.astype(float) - base.astype(float), resamples, confidence)
     return found._replace(base=float(base.mean()))
+
+
+def lengthened(far: np.ndarray, near: np.ndarray, resamples: int, confidence: float) -> Effect:
+    """The mean of one side (seeds, n) less the other's, of the same seeds in other recordings.
+
+    A resample draws the recordings of each side apart, and the seeds of both together.
+    """
+    seeds = len(far)
+    drawn, fixed = [], []
+    for way, told in ((True, drawn), (False, fixed)):
+        for place, side in enumerate((far, near)):
+            draws = bootstrap(*side.shape, resamples, place)
+            told.append(draws.sums(side, seeds=way) / side.size)
+    found = difference(drawn[0] - drawn[1], fixed[0] - fixed[1], confidence)
+    of_seeds = far.mean(axis=1) - near.mean(axis=1)
+    deviation = float(of_seeds.std(ddof=1)) if seeds > 1 else np.nan
+    spread = Spread(deviation, np.nan, np.nan)  # a recording is on one side alone
+    base = float(near.mean())
+    return Effect(found, np.nan, np.nan, spread, seeds, far.shape[1], base)
 
 
 def crossed(gains: np.ndarray, confidence: float) -> tuple[float, float, Spread]:

@@ -34,6 +34,7 @@ class Evidence:
     pruned: Mapping[str, Mapping[Place, Replies]]
     spotted: Mapping[str, Mapping[tuple[int, float], tuple[np.ndarray, np.ndarray]]]
     entropies: Mapping[str, Sequence[Rows]]  # of every seed
+    uniformity: Mapping[str, Mapping[Place, np.ndarray]]  # in recordings, see heads
     asked: Mapping[tuple[str, str, int], Asked]
     wer: Rows  # tables/wer.csv
     pairs: Rows  # tables/pairs.csv
@@ -79,6 +80,11 @@ class Evidence:
                 arm: [self.entropies[arm][place] for place in kept]
                 for arm in arms
                 if arm in self.entropies
+            },
+            uniformity={
+                arm: {at: of_seeds[kept] for at, of_seeds in self.uniformity[arm].items()}
+                for arm in arms
+                if arm in self.uniformity
             },
         )
 

@@ -67,8 +67,8 @@ def judge(evidence: Evidence) -> dict:
             continue
         verdict, reason = decide(found[name], adjusted[name])
         base = found[name].base
-        if full := base > 1 - MARGIN:
-            reason += f" No gain could matter: what it is compared with has {100 * base:.1f} %."
+        if full := base > 1 - 2 * MARGIN:
+            reason += f" Little is left to gain: what it is compared with has {100 * base:.1f} %."
         if name in stopped:
             verdict, reason = "not judged", stopped[name]
         elif found[name].seeds < SEEDS:

@@ -77,15 +77,18 @@ class Difference(NamedTuple):
 class Bootstrap:
     """Resamples of `n` utterances and, independently, of `seeds` seeds; the same at every call.
 
+    The other `side` of a comparison between different utterances draws the same seeds, and
+    utterances apart.
+
     Shape alphabet: R resamples plus one, in front, that is the data as they are.
     """
 
-    def __init__(self, seeds: int, n: int, resamples: int):
-        self.seeds, self.n, self.resamples = seeds, n, resamples
+    def __init__(self, seeds: int, n: int, resamples: int, side: int = 0):
+        self.seeds, self.n, self.resamples, self.side = seeds, n, resamples, side
 
     @cached_property
     def by_utterance(self) -> np.ndarray:
-        drawn = resampled_weights(self.n, self.resamples)
+        drawn = resampled_weights(self.n, self.resamples, seed=2 * self.side)
         return np.concatenate([np.ones((1, self.n)), drawn]).astype(np.float32)  # (R, n)
 
     @cached_property
@@ -96,8 +99,8 @@ class Bootstrap:
     def sums(self, counts: np.ndarray, *, part: slice = slice(None), seeds: bool = True):
         """Sums of counts (..., seeds, n) over what each resample draws: (R, ...) float64.
 
-        Counts are small whole numbers: float32 adds them without error. `part` leaves utterances
-        out; without `seeds`, every seed is drawn once.
+        Counts are small whole numbers: float32 adds them without error, and shares to six digits.
+        `part` leaves utterances out; without `seeds`, every seed is drawn once.
         """
         chosen = np.asarray(counts, dtype=np.float32)[..., part]
         flat = self.by_utterance[:, part] @ chosen.reshape(-1, chosen.shape[-1]).T
@@ -110,9 +113,9 @@ class Bootstrap:
 
 
 @lru_cache(maxsize=4)
-def bootstrap(seeds: int, n: int, resamples: int) -> Bootstrap:
+def bootstrap(seeds: int, n: int, resamples: int, side: int = 0) -> Bootstrap:
     """The resamples for this many seeds and utterances, kept for the next call."""
-    return Bootstrap(seeds, n, resamples)
+    return Bootstrap(seeds, n, resamples, side)
 
 
 def intervals(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
