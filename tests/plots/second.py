@@ -48,9 +48,10 @@ def answers() -> pd.DataFrame:
 
 def slopes() -> pd.DataFrame:
     rows = [
-        {"arm": arm, "filler": filler, "hay": hay, "seconds": seconds, "best": 0.1, "low": 0.0}
-        | {"high": 0.2, "edge": int(hay == 20)}
+        {"arm": arm, "filler": filler, "quantity": quantity, "hay": hay, "seconds": seconds}
+        | {"octaves": value, "low": value - 0.1, "high": value + 0.1, "edge": int(hay == 20)}
         for arm, filler in product(REGIMES, FILLERS)
+        for quantity, value in (("best", 0.1), ("sharpest", -1.2), ("softest", 0.8))
         for hay, seconds in (*LENGTHS.items(), (np.nan, np.nan))
     ]
     return pd.DataFrame(rows)

@@ -112,9 +112,38 @@ def test_a_planted_slope_of_the_best_temperature_is_recovered():
             cells[Place(hay=hay, temperature=heat)] = Replies(
                 empty, empty, nats, empty, empty, seconds
             )
-    found = slopes("echo", cells, Options(200, 0.95))
-    assert [row["best"] for row in found[:3]] == pytest.approx([0, -0.1, -0.2], abs=1e-6)
-    assert found[3]["hay"] == ""
-    assert found[3]["best"] == pytest.approx(-0.1, abs=1e-6)
-    assert [row["edge"] for row in found] == [0, 0, 0, 0]
-    assert found[3]["low"] - 1e-9 <= found[3]["best"] <= found[3]["high"] + 1e-9
+    found = slopes("echo", cells, Options(200, 0.95), margin=0.02)
+    bests = [row for row in found if row["quantity"] == "best"]
+    assert [row["octaves"] for row in bests[:3]] == pytest.approx([0, -0.1, -0.2], abs=1e-6)
+    assert bests[3]["hay"] == ""
+    assert bests[3]["octaves"] == pytest.approx(-0.1, abs=1e-6)
+    assert [row["edge"] for row in bests] == [0, 0, 0, 0]
+    assert bests[3]["low"] - 1e-9 <= bests[3]["octaves"] <= bests[3]["high"] + 1e-9
+    others = [row for row in found if row["quantity"] != "best" and row["hay"] != ""]
+    assert [row["edge"] for row in others] == [1] * 6  # forced choice never fell
+
+
+def test_planted_temperatures_that_forced_choice_bears_are_recovered():
+    """Right answers are lost in proportion to octaves beyond one that falls with length."""
+    heats, n = (0.25, 0.5, 0.71, 1.0, 1.41, 2.0, 4.0), 1000
+    cells, soft = {}, {4: 1.0, 20: 0.75, 56: 0.5}  # octaves up to which nothing is lost
+    for place, (hay, octaves) in enumerate(soft.items()):
+        for heat in reversed(heats):
+            lost = 0.2 * max(0.0, np.log2(heat) - octaves)
+            bound = np.tile(np.arange(n) >= lost * n, (3, 1))
+            nats = np.full((3, n), np.log2(heat) ** 2)
+            cells[Place(hay=hay, temperature=heat)] = Replies(
+                bound, bound, nats, bound, bound, 15.0 * 2**place
+            )
+    found = {
+        (row["quantity"], row["hay"]): row
+        for row in slopes("echo", cells, Options(200, 0.95), margin=0.02)
+    }
+    for hay, octaves in soft.items():
+        row = found["softest", hay]
+        assert row["octaves"] == pytest.approx(octaves + 0.1, abs=0.2)  # by lines between heats
+        assert row["low"] <= row["octaves"] <= row["high"]
+        assert (row["edge"], found["sharpest", hay]["edge"]) == (0, 1)
+        assert found["sharpest", hay]["octaves"] == -2
+    assert found["softest", ""]["octaves"] == pytest.approx(-0.25, abs=0.1)
+    assert found["sharpest", ""]["edge"] == 3

@@ -117,31 +117,38 @@ def changes(axes: Axes, cells: pd.DataFrame) -> None:
 
 
 def best_temperatures(table: pd.DataFrame) -> Figure:
-    """The best temperature of forced choice's cost against length, by regime and filler.
+    """Which temperatures cross-attention bears, and which is best, against length.
 
-    `table` is findings/slopes.csv. Hollow: the best lies at an end of the temperatures that the
-    parabola is drawn through, and may lie beyond.
+    `table` is findings/slopes.csv. A bar spans the temperatures at which forced choice falls by no
+    more than the margin, its ends with their intervals; the dot is where forced choice costs least.
+    Hollow: it lies at an end of the temperatures that were tried, and may lie beyond.
     """
     if table.empty:
         return unmeasured()
-    fig, panels = grid({"": "best temperature"}, trained(table), 2.0)
+    fig, panels = grid({"": "temperature"}, trained(table), 2.6)
     table = table.dropna(subset=["hay"])
     for (_, arm), axes in panels.items():
-        for place, (filler, (colour, marker, words)) in enumerate(FILLERS.items()):
-            line = table[(table["arm"] == arm) & (table["filler"] == filler)]
-            x = np.log2(line["seconds"]) + 0.04 * (place - 1)
-            style = {"color": colour, "marker": marker, "markersize": 4.5}
-            points(axes, x, line, "best", ("low", "high"), 1, label=words, **style)
-            open_ = line["edge"] == 1
-            axes.plot(
-                x[open_], line["best"][open_], **style, markerfacecolor="white", linestyle="",
-                zorder=3,
-            )  # fmt: skip
+        for place, (filler, (colour, _, words)) in enumerate(FILLERS.items()):
+            lines = table[(table["arm"] == arm) & (table["filler"] == filler)]
+            lines = {name: of.sort_values("hay") for name, of in lines.groupby("quantity")}
+            if not lines:
+                continue
+            best, *ends = (lines[name] for name in ("best", "sharpest", "softest"))
+            x = np.log2(best["seconds"].to_numpy()) + 0.16 * (place - 1)
+            axes.vlines(x, *(end["octaves"] for end in ends), color=colour, linewidth=4, alpha=0.3)
+            for quantity, marker in ((best, "o"), *((end, "_") for end in ends)):
+                style = {"color": colour, "marker": marker, "linestyle": "", "markersize": 5}
+                label = words if quantity is best else None
+                points(axes, x, quantity, "octaves", ("low", "high"), 1, label=label, **style)
+                open_ = quantity["edge"].to_numpy() == 1
+                told = quantity["octaves"].to_numpy()[open_]
+                hollow = style | {"marker": "o", "markerfacecolor": "white", "markersize": 4.5}
+                axes.plot(x[open_], told, **hollow, zorder=3)
         seconds = sorted(table["seconds"].unique())
         axes.set_xticks(np.log2(seconds), [f"{value:.0f}" for value in seconds])
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.set_xlabel("seconds")
-        heats = (0.71, 0.84, 1.0, 1.19, 1.41)
+        heats = (0.25, 0.5, 0.71, 1.0, 1.41, 2.0, 4.0)
         axes.set_yticks(np.log2(heats), [f"{value:g}" for value in heats])
     hollow = axes.plot([], [], "o", color=BLACK, markerfacecolor="white")[0]
     handles, labels = axes.get_legend_handles_labels()

@@ -92,7 +92,10 @@ def found(evidence: Evidence) -> dict[str, list[dict]]:
         "pruning": [
             tables.answers(arm, cells, asked, options) for arm, cells in evidence.pruned.items()
         ],
-        "slopes": [tables.slopes(arm, cells, options) for arm, cells in evidence.recalled.items()],
+        "slopes": [
+            tables.slopes(arm, cells, options, rules.MARGIN)
+            for arm, cells in evidence.recalled.items()
+        ],
         "spotting": [
             spotted.spotting(arm, cells, options) for arm, cells in evidence.spotted.items()
         ],

@@ -6,7 +6,7 @@ import numpy as np
 
 from focused_attention.verdicts.evidence import Evidence, Options
 from focused_attention.verdicts.findings import Rows
-from focused_attention.verdicts.lengths import AROUND, best, slope
+from focused_attention.verdicts.lengths import AROUND, best, slope, tolerated
 from focused_attention.verdicts.replies import KINDS, Asked, Place, Replies, held, kinds
 from focused_attention.verdicts.statistics import bootstrap, interval, intervals
 
@@ -20,7 +20,8 @@ COLUMNS = {
     "answers": ("arm", *PLACE, "measure", *RATE),
     "pruning": ("arm", *PLACE, "top_k", "measure", *RATE),
     "slopes": (
-        "arm", "filler", "seeds", "utterances", "hay", "seconds", "best", "low", "high", "edge",
+        "arm", "filler", "quantity", "seeds", "utterances", "hay", "seconds", "octaves", "low",
+        "high", "edge",
     ),
     "spotting": ("arm", "hay", "temperature", "measure", *RATE),
     "entropy-length": (
@@ -72,41 +73,67 @@ def contrast(values: np.ndarray, base: np.ndarray, options: Options) -> dict[str
     return dict(zip(RATE, found, strict=True))
 
 
-def slopes(arm: str, cells: Mapping[Place, Replies], options: Options) -> list[dict]:
-    """log2 of the best temperature of cross-attention at every length, by forced choice's nats.
+def slopes(arm: str, cells: Mapping[Place, Replies], options: Options, margin: float) -> list[dict]:
+    """log2 of cross-attention's best temperature and of those it bears, at every length.
 
-    It is a parabola's vertex, see `lengths.best`. The row without hay is its slope, in octaves of
-    temperature an octave of seconds; what schedules of temperature foretell. `edge` is 1 where the
-    best lies at an end of the parabola's temperatures, so that it may lie beyond; of the slope, at
-    how many lengths.
+    See `turned`. The row without hay is the slope, in octaves of temperature an octave of seconds:
+    what schedules of temperature foretell. `edge` is 1 where the temperature lies at an end of what
+    was tried, so that it may lie beyond; of the slope, at how many lengths.
     """
     rows = []
     for filler in dict.fromkeys(place.filler for place in cells):
         lines: dict[int, list[Place]] = {}
-        for place in cells:
+        for place in sorted(cells, key=lambda place: place.temperature):
             if (place.slot, place.split, place.filler) == ("cross", "test", filler):
                 lines.setdefault(place.hay, []).append(place)
         if len(lines) < 2 or any(len(line) < 5 for line in lines.values()):
             continue
+        lines = dict(sorted(lines.items()))
         seconds = [cells[line[0]].seconds for line in lines.values()]
-        found = []
-        for line in lines.values():
-            line = sorted(line, key=lambda place: place.temperature)
-            values = np.stack([cells[place].nats for place in line])  # (T, seeds, n)
-            draws = bootstrap(*values.shape[1:], options.resamples)
-            curves = draws.sums(values) / values[0].size  # (R, T)
-            found.append(best([place.temperature for place in line], curves))
-        size = {"seeds": draws.seeds, "utterances": draws.n}
-        edges = [int(np.isclose(drawn[0], np.log2(AROUND), atol=1e-3).any()) for drawn in found]
-        told = [*zip(lines, seconds, found, edges, strict=True)]
-        told.append(("", "", slope(seconds, np.stack(found, axis=-1)), sum(edges)))
-        for hay, length, drawn, edge in told:
-            low, high = interval(drawn[1:], options.confidence)
-            rows.append(
-                {"arm": arm, "filler": filler} | size | {"hay": hay, "seconds": length}
-                | {"best": float(drawn[0]), "low": low, "high": high, "edge": edge}
-            )  # fmt: skip
+        found = [
+            turned([cells[at] for at in line], line, margin, options) for line in lines.values()
+        ]
+        seeds, n = next(iter(cells.values())).bound.shape
+        about = {"arm": arm, "filler": filler, "seeds": seeds, "utterances": n}
+        for quantity in found[0]:
+            drawn, edges = zip(*(of[quantity] for of in found), strict=True)
+            told = [*zip(lines, seconds, drawn, edges, strict=True)]
+            told.append(("", "", slope(seconds, np.stack(drawn, axis=-1)), sum(edges)))
+            for hay, length, values, edge in told:
+                low, high = interval(values[1:], options.confidence)
+                rows.append(
+                    about | {"quantity": quantity, "hay": hay, "seconds": length}
+                    | {"octaves": float(values[0]), "low": low, "high": high, "edge": edge}
+                )  # fmt: skip
     return rows
+
+
+def turned(
+    heated: Sequence[Replies], places: Sequence[Place], margin: float, options: Options
+) -> dict[str, tuple[np.ndarray, int]]:
+    """log2 temperatures (R,) at one length, and 1 for one at an end of what was tried.
+
+    `best`: where forced choice's nats are least, a parabola's vertex, see `lengths.best`;
+    `sharpest` and `softest`: how far from 1 forced choice falls by no more than the margin.
+    """
+    temperatures = [place.temperature for place in places]
+    draws = bootstrap(*heated[0].bound.shape, options.resamples)
+
+    def curves(column: str) -> np.ndarray:
+        values = np.stack([getattr(replies, column) for replies in heated])  # (T, seeds, n)
+        return draws.sums(values) / values[0].size  # (R, T)
+
+    missed = 1 - curves("bound")
+    found = {
+        "best": best(temperatures, curves("nats")),
+        "sharpest": tolerated(temperatures, missed, softer=False, rise=margin),
+        "softest": tolerated(temperatures, missed, softer=True, rise=margin),
+    }
+    ends = dict.fromkeys(found, (temperatures[0], temperatures[-1])) | {"best": AROUND}
+    return {
+        name: (drawn, int(np.isclose(drawn[0], np.log2(ends[name]), atol=1e-3).any()))
+        for name, drawn in found.items()
+    }
 
 
 def softness(arm: str, evidence: Evidence, entropy_length) -> list[dict]:
