@@ -5,8 +5,9 @@
 Rounding is a random effect in the rate of learning: with the first trial's recipe, whether a seed
 bound in time was luck. Stage seek trains every seed of every kind of arithmetic in a folder of its
 own; the row is what it recalls of the dev values of the largest training size in the end. Seeds of
-the canonical arithmetic are those of the finished profile `full`. Rows that are there are kept, so
-that the command can be given again. Writes results/binding.json.
+the canonical arithmetic are those of the finished profile `full`. With `--steps` a seed is given
+more time than the recipe has. Rows that are there are kept, so that the command can be given again.
+Writes results/binding.json.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import yaml
 
 from focused_attention import results
 from focused_attention.errors import UserError, run
+from focused_attention.params import load
 from focused_attention.paths import FEATURES, PARAMS, RESULTS
 from focused_attention.runs import device
 
@@ -36,11 +38,11 @@ KINDS = {  # of arithmetic: variables, and threads
 }
 
 
-def trained(seed: int, kind: str) -> dict:
-    """What a seed recalls that is trained in a kind of arithmetic."""
+def trained(seed: int, kind: str, steps: int) -> dict:
+    """What a seed recalls that is trained in a kind of arithmetic for so many steps."""
     variables, threads = KINDS[kind]
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8")) | {"threads": threads}
-    params["seek"]["arithmetic"] = device.NATIVE
+    params["seek"] |= {"arithmetic": device.NATIVE, "steps": steps}
     known = {key: value for key, value in os.environ.items() if key not in device.VARIABLES}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -70,25 +72,38 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--seeds", type=int, nargs="*", default=[])
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=[])
+    parser.add_argument("--steps", type=int, help="default: the recipe's")
     args = parser.parse_args(argv)
+    recipe = load().seek.steps
+    steps = args.steps or recipe
     kept = results.read_json(OUTPUT)["rows"] if OUTPUT.exists() else []
-    rows = {(r["arithmetic"], r["seed"]): r for r in kept if r["arithmetic"] != device.CANONICAL}
+    rows = {place(r): r for r in kept if r["arithmetic"] != device.CANONICAL}
     for path in sorted((RESULTS / PROFILE / "seek").glob(f"{ARM}-[0-9]*.json")):
-        seed = int(path.stem.removeprefix(f"{ARM}-"))
-        rows[device.CANONICAL, seed] = row(path.parent, seed, device.CANONICAL)
+        found = row(path.parent, int(path.stem.removeprefix(f"{ARM}-")), device.CANONICAL)
+        rows[place(found)] = found
     for seed in args.seeds:
         for kind in args.kinds:
-            if (kind, seed) not in rows:
-                rows[kind, seed] = trained(seed, kind)
-                logging.info("%s %d: %.3f", kind, seed, rows[kind, seed]["recall"])
-                write(rows)
-    write(rows)
+            if (steps, kind, seed) not in rows:
+                rows[steps, kind, seed] = trained(seed, kind, steps)
+                logging.info("%s %d: %.3f", kind, seed, rows[steps, kind, seed]["recall"])
+                write(rows, recipe)
+    write(rows, recipe)
 
 
-def write(rows: dict[tuple[str, int], dict]) -> None:
-    """All rows, and how many of them bind."""
+def place(row: dict) -> tuple[int, str, int]:
+    return row["steps"], row["arithmetic"], row["seed"]
+
+
+def write(rows: dict[tuple[int, str, int], dict], recipe: int) -> None:
+    """All rows, and of those of the recipe's steps how many bind, and seeds that do in all."""
     ordered = [rows[place] for place in sorted(rows)]
-    total = {"bound": BOUND, "combinations": len(ordered), "bind": sum(r["binds"] for r in ordered)}
+    counted = [r for r in ordered if r["steps"] == recipe]
+    seeds = {r["seed"] for r in counted}
+    total = {
+        "bound": BOUND, "steps": recipe, "combinations": len(counted),
+        "bind": sum(r["binds"] for r in counted), "seeds": len(seeds),
+        "seeds_bind": len(seeds - {r["seed"] for r in counted if not r["binds"]}),
+    }  # fmt: skip
     results.write_json(OUTPUT, total | {"rows": ordered})
 
 
