@@ -96,7 +96,8 @@ def test_best_temperatures_leave_the_slope_out_and_are_hollow_at_an_end():
         assert all(len(container[0].get_xdata()) == len(LENGTHS) for container in axis.containers)
         hollow = [line for line in axis.lines if line.get_markerfacecolor() == "white"]
         places = [x for line in hollow for x in line.get_xdata()]
-        assert places == pytest.approx([np.log2(LENGTHS[20])] * 3 * len(FILLERS), abs=0.2)  # three temperatures
+        expected = [np.log2(LENGTHS[20])] * 3 * len(FILLERS)  # of three temperatures
+        assert places == pytest.approx(expected, abs=0.2)
 
 
 def test_effects_have_both_intervals_and_the_margin():
