@@ -13,7 +13,7 @@ from focused_attention.errors import run
 from focused_attention.params import Params, Study, load
 from focused_attention.paths import RESULTS
 from focused_attention.verdicts import heads, measured, regimes, replies, rules, spotted, tables
-from focused_attention.verdicts.evidence import Evidence, Rows
+from focused_attention.verdicts.evidence import Evidence, Rows, uniformity
 
 COLUMNS = tables.COLUMNS | regimes.COLUMNS
 
@@ -62,8 +62,7 @@ def gather(params: Params) -> Evidence:
         spotted={arm: spotted.gather(runs) for arm, runs in read(params, "spot").items()},
         entropies=read(params, "entropy"),
         uniformity={
-            arm: heads.uniformity(runs)
-            for arm, runs in read(params, "entropy", "-recordings").items()
+            arm: uniformity(runs) for arm, runs in read(params, "entropy", "-recordings").items()
         },
         asked=replies.asked(results.read_csv(folder / "asked.csv")),
         wer=results.read_csv(folder / "tables" / "wer.csv"),

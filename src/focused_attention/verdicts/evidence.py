@@ -10,7 +10,7 @@ import numpy as np
 from focused_attention.params import Params
 from focused_attention.verdicts.findings import Options, Rows
 from focused_attention.verdicts.heads import Heads, heads
-from focused_attention.verdicts.replies import Asked, Place, Replies
+from focused_attention.verdicts.replies import Asked, Place, Replies, place
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Evidence:
     pruned: Mapping[str, Mapping[Place, Replies]]
     spotted: Mapping[str, Mapping[tuple[int, float], tuple[np.ndarray, np.ndarray]]]
     entropies: Mapping[str, Sequence[Rows]]  # of every seed
-    uniformity: Mapping[str, Mapping[Place, np.ndarray]]  # in recordings, see heads
+    uniformity: Mapping[str, Mapping[Place, np.ndarray]]  # in recordings, see below
     asked: Mapping[tuple[str, str, int], Asked]
     wer: Rows  # tables/wer.csv
     pairs: Rows  # tables/pairs.csv
@@ -115,3 +115,17 @@ def numbered(cells: Mapping[str, Mapping], arm: str, place) -> T:
 def replied(cells: Mapping[str, Mapping[Place, Replies]], arm: str, place: Place) -> Replies:
     """An arm's answers at a place; see `numbered`."""
     return numbered(cells, arm, place)
+
+
+def uniformity(runs: Sequence[Rows]) -> dict[Place, np.ndarray]:
+    """Cross-attention's entropy over log n in every recording, (seeds, n), from every seed's file.
+
+    Of a seed and a recording it is the mean over heads and rows: what differs between them within a
+    recording is no chance that other recordings would bring.
+    """
+    found: dict[Place, list[np.ndarray]] = {}
+    for rows in runs:
+        for row in rows:
+            each = np.array(row["normalised_entropy"].split(), dtype=float)
+            found.setdefault(place(row), []).append(each)
+    return {at: np.stack(seeds) for at, seeds in found.items()}

@@ -8,7 +8,6 @@ import numpy as np
 
 from focused_attention.metrics.sharpness import COLLAPSED, ONE_HOT
 from focused_attention.verdicts.findings import Options, Rows
-from focused_attention.verdicts.replies import Place, place
 from focused_attention.verdicts.statistics import bootstrap, intervals
 
 
@@ -46,20 +45,6 @@ def heads(runs: Sequence[Rows], utterances: int) -> dict[tuple[str, str, float, 
             mean, error = values[:, known].mean(axis=1).T
             collected[place] = Heads(mean, error, values[:, :, 0], lengths[place])
     return collected
-
-
-def uniformity(runs: Sequence[Rows]) -> dict[Place, np.ndarray]:
-    """Cross-attention's entropy over log n in every recording, (seeds, n), from every seed's file.
-
-    Of a seed and a recording it is the mean over heads and rows: what differs between them within a
-    recording is no chance that other recordings would bring.
-    """
-    found: dict[Place, list[np.ndarray]] = {}
-    for rows in runs:
-        for row in rows:
-            each = np.array(row["normalised_entropy"].split(), dtype=float)
-            found.setdefault(place(row), []).append(each)
-    return {at: np.stack(seeds) for at, seeds in found.items()}
 
 
 def drawn_mean(mean: np.ndarray, error: np.ndarray, options: Options, *, seeds: bool = True):
