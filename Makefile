@@ -19,8 +19,8 @@ SIDE_BY_SIDE := -P $(JOBS) dvc --wait-for-lock repro --quiet --single-item
 reproduce: .venv/pipeline  ## data, training, evaluation, notebooks, figures, paper
 	dvc repro arms prepare pretrained
 	(dvc stage list --name-only | grep -E '^(first|judged|seek|train)@' | sort; echo notebook@01-data traps) | xargs -n 1 $(SIDE_BY_SIDE)
-	dvc stage list --name-only | grep '^adapt@' | xargs -n 1 $(SIDE_BY_SIDE)
-	dvc stage list --name-only | grep -E '^(evaluate|listen|measure|measure-adapted|word_times)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
+	dvc stage list --name-only | grep -E '^(adapt|vary)@' | xargs -n 1 $(SIDE_BY_SIDE)
+	dvc stage list --name-only | grep -E '^(evaluate|evaluate-varied|listen|measure|measure-adapted|sharpness|word_times)@|^(asked|example)$$' | sort -t@ -k2 | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro collect judge heard
 	dvc stage list --name-only | grep '^notebook@' | xargs -n 2 $(SIDE_BY_SIDE)
 	dvc repro
@@ -36,10 +36,11 @@ test: .venv/test  ## lint, then units, parity and the smoke pipeline on the real
 check: .venv/pipeline  ## compare a fresh run with the committed results
 	python -m focused_attention.stages.check
 
-bench: .venv/test  ## speed against the peers, written to results/benchmark-*.json
+bench: .venv/test  ## speed against the peers, written to results
 	python benchmarks/speech.py
 	python benchmarks/attention.py
 	python benchmarks/pretrained.py
+	OMP_NUM_THREADS=1 python benchmarks/mechanisms.py
 
 MINUTES ?= 8
 gpu:  ## what only a GPU can show, MINUTES at a time, written to results/benchmark-gpu.json

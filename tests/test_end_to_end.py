@@ -70,7 +70,7 @@ def reproduced(clone) -> Path:
     """Runs go two at a time, as `make reproduce` has them; the last command does what is left."""
     run(clone, *DVC, "repro", "arms", "prepare")
     side_by_side(clone, "seek", "train")
-    side_by_side(clone, "adapt", "evaluate", "measure")
+    side_by_side(clone, "adapt", "evaluate", "measure", "vary")
     run(clone, *DVC, "repro")
     return clone
 
@@ -106,6 +106,8 @@ def test_every_stage_made_what_it_should(reproduced):
     assert [*claims] == ["C0", "C1a", "C1b", "C1c", "C2", "C3", "C4", "C5", "C6"]
     compared = {name for name, claim in claims.items() if claim.get("effect") is not None}
     assert compared >= {"C1a", "C1b", "C2", "C3", "C5"}  # and with so few seeds not judged
+    varied = (results / "tables" / "variants.csv").read_text()
+    assert all(f"\n{arm}," in varied for arm in ("echo", "echo-more", "vary-entmax"))
     answers = (results / "findings" / "answers.csv").read_text()
     assert all(f"\n{arm}," in answers for arm in ("echo", "echo-long"))
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
@@ -124,7 +126,7 @@ def elsewhere(reproduced) -> Path:
     for name in ("build", "results", "runs", "src"):
         shutil.copytree(reproduced / name, folder / name)
     params = yaml.safe_load((reproduced / "params.yaml").read_text())
-    for study in ("train", "seek", "adapt"):
+    for study in ("train", "vary", "seek", "adapt"):
         params[study]["arithmetic"] = "native"
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "features").symlink_to(reproduced / "features")

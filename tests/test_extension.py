@@ -41,11 +41,14 @@ KEYS = {  # where a newcomer's line of params.yaml stands, by its folder
 }
 HEARD = {"bye": 20, "hello": 30, "thanks": 40}  # recordings of greetings: samples of half a period
 STAGES = """
-from focused_attention.stages import arms, collect, evaluate, measure, seek, train
+from focused_attention.stages import arms, collect, evaluate, measure, seek, sharpness, train, vary
 arms.main([])
-for arm in {read}:
-    train.main([arm])
-    evaluate.main([arm])
+for stage, names in ((train, {read}), (vary, {varied})):
+    for arm in names:
+        stage.main([arm])
+        evaluate.main([arm])
+for arm in {varied}:
+    sharpness.main([arm])
 for arm in {sought}:
     seek.main([arm])
     measure.main([arm])
@@ -76,15 +79,15 @@ TEXTS = b"bye: Bye bye.\nhello: Hello there!\nthanks: Many thanks.\n"
 
 
 def examples() -> dict[str, tuple[dict[str, str], object]]:
-    """By folder of the package: files by path, and the newcomer's line of params.yaml."""
+    """By folder of the package: files by path, and the newcomer's lines of params.yaml."""
     found = {}
     for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]:
         files = {path: textwrap.dedent(code) + "\n" for path, code in EXAMPLE.findall(section)}
         folders = [path.partition("/")[0] for path in files if not path.startswith("tests/")]
         if folders:
             (folder,) = folders
-            line = LINE.findall(section.split("```")[-1])[0]
-            found[folder] = files, yaml.safe_load(line)
+            lines = map(yaml.safe_load, LINE.findall(section.split("```")[-1]))
+            found[folder] = files, {key: value for line in lines for key, value in line.items()}
     return found
 
 
@@ -138,13 +141,15 @@ def measured(copy, tmp_path_factory) -> tuple[Path, list[str]]:
     """A folder in which everything was trained, measured and collected; and the newcomers' arms."""
     rest = [folder for folder in EXAMPLES if folder not in ("corpora", "trials")]
     newcomers = lines_of(*rest)
-    arms = ["echo", *newcomers["arms"]]
+    varied = ["echo-more", *(name for name in newcomers["arms"] if name.startswith("vary-"))]
+    arms = ["echo", *(name for name in newcomers["arms"] if name not in varied)]
     over = overlay(newcomers, {
         "runs": {
             "train": {"arms": ["echo"]}, "measure": {"prune": ["echo"]},
+            "vary": {"start": "echo", "arms": varied},
             "seek": {"arms": arms, "seeds": [1]},
         },
-        "arms": {"echo": SMALL["arms"]["tiny"]},
+        "arms": {"echo": SMALL["arms"]["tiny"], "echo-more": {"steps": 2}},
         "train": {
             "steps": 2, "batch_seconds": 6.0, "warmup": 1, "log_every": 1,
             "dev_every": 2, "dev_utterances": 3, "checkpoint_every": 2,
@@ -154,11 +159,11 @@ def measured(copy, tmp_path_factory) -> tuple[Path, list[str]]:
         "collect": {"resamples": 50},
     })  # fmt: skip
     folder = prepared(tmp_path_factory.mktemp("study"), over)
-    run(copy, folder, "-c", STAGES.format(read=["echo"], sought=arms))
+    run(copy, folder, "-c", STAGES.format(read=["echo"], varied=varied, sought=arms))
     (folder / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks/12-measures.ipynb", folder / "notebooks")
     run(copy, folder, "-m", "focused_attention.stages.notebook", "12-measures")
-    return folder, [*newcomers["arms"]]
+    return folder, arms[1:]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -185,6 +190,16 @@ def test_newcomers_stand_in_results_and_in_the_table(measured):
         (same,) = (of for of in kept if f"hay={of['hay']}" == row["condition"])
         assert float(row["mean"]) == pytest.approx(float(same["mean"]), rel=1e-4)
         assert float(row["low"]) <= float(row["mean"]) <= float(row["high"])
+
+
+def test_a_newcomer_is_compared_with_the_others_that_go_on(measured):
+    folder, _ = measured
+    table = rows(folder / "results/tiny/tables/variants.csv")
+    assert [row["arm"] for row in table] == ["echo", "echo-more", "vary-cosine"]
+    last = table[-1]
+    assert (last["mechanism"], last["family"], last["slot"]) == ("cosine", "softmax", "focus")
+    assert float(last["low"]) <= float(last["difference"]) <= float(last["high"])
+    assert 0 < float(last["entropy_low"]) <= float(last["entropy"]) <= float(last["entropy_high"])
 
 
 def test_what_a_newcomer_cannot_be_asked_is_said(measured):

@@ -5,7 +5,7 @@ params.yaml, whose comments stay; `git checkout params.yaml` goes back to the pi
 """
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -30,7 +30,7 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Started(Study):
-    """Arms of the study `seek` that go on from trained weights: those of one of its own arms."""
+    """Arms of a study that go on from trained weights: those of one of its own arms."""
 
     start: str  # what every one of them names as its `start`
 
@@ -38,8 +38,9 @@ class Started(Study):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runs:
     train: Study
+    vary: Started  # of the study `train`
     seek: Study
-    adapt: Started
+    adapt: Started  # of the study `seek`
     measure: dict[str, list[str]]  # arms of `seek` that alone a measure is taken of, by its name
     swept: list[str]  # arms whose cross-attention is heated and cooled in all steps
     encoder: list[str]  # arms whose encoder is heated too, not only their cross-attention
@@ -131,6 +132,7 @@ class Haystack:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate:
     utterances: dict[str, int]
+    decoders: dict[str, list[Literal["greedy", "beam"]]]  # of arms, by the stage that trains them
     beam: int
     max_tokens: int
     batch_seconds: float
@@ -175,6 +177,7 @@ class Params:
     tasks: Tasks
     model: Model
     train: Train
+    vary: Train
     evaluate: Evaluate
     haystack: Haystack
     seek: Train
@@ -195,6 +198,18 @@ class Params:
                 + ", ".join(self.arms)
             )
         return self.arms[name]
+
+    def control(self, stage: str) -> str:
+        """The arm of `runs.vary` or `runs.adapt` that is unchanged. Raises UserError if not one."""
+        further = getattr(self.runs, stage)
+        start = self.arm(further.start)
+        plain = [n for n in further.arms if replace(self.arm(n), start="", steps=0) == start]
+        if len(plain) != 1:
+            raise UserError(
+                f"{PARAMS}: runs.{stage}.arms: expected one arm that is {further.start} but for "
+                f"its start and steps, as the control, given {', '.join(plain) or 'none'}"
+            )
+        return plain[0]
 
     def measured(self, name: str, study: Study | None = None) -> list[str]:
         """The arms of `study` that measure `name` is taken of: all, or those that are listed.
@@ -235,7 +250,8 @@ def load(path: Path = PARAMS, profile: str | None = None) -> Params:
         content = overlay(content, changes(profile, content.get("profile")))
     params = built(content, str(path))
     runs = params.runs
-    listed = chain(runs.train.arms, runs.seek.arms, runs.adapt.arms, *runs.measure.values())
+    studies = runs.train, runs.vary, runs.seek, runs.adapt
+    listed = chain(*(study.arms for study in studies), *runs.measure.values())
     for name in [*listed, *runs.swept, *runs.encoder]:
         if params.arm(name).checkpoint:
             raise UserError(

@@ -19,5 +19,6 @@ MACHINES = RESULTS / "machines.json"  # what every machine that was tried made o
 NOTEBOOKS = Path("notebooks")
 EXECUTED = NOTEBOOKS / "executed"
 README = Path("README.md")  # its results table is generated
+MECHANISMS = Path("docs/mechanisms")  # generated whole
 PAPER = Path("paper")
 FIGURES = PAPER / "figures"

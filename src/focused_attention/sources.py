@@ -6,6 +6,7 @@ Neither git nor the place of the clone is asked, so a copy of the same files has
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -24,7 +25,22 @@ PLUMBING = {  # can change no number, only where it is read and written and what
 
 def imports(path: Path, package: Path = PACKAGE) -> Iterator[Path]:
     """The files of the package's modules that a file imports, see `named`."""
-    return named(ast.parse(path.read_text(encoding="utf-8")), package)
+    yield from told(path, package, path.stat().st_mtime_ns)[0]
+
+
+@lru_cache(maxsize=4096)
+def told(path: Path, package: Path, changed: int) -> tuple[tuple[Path, ...], bool]:
+    """What a file `changed` at that time imports, and whether there is more in it than a docstring.
+
+    Kept, for a process that trains asks it of the same hundred files at every arm.
+    """
+    code = ast.parse(path.read_text(encoding="utf-8"))
+    match code.body:
+        case [] | [ast.Expr(value=ast.Constant())]:
+            more = False
+        case _:
+            more = True
+    return tuple(named(code, package)), more
 
 
 def named(code: ast.Module, package: Path = PACKAGE) -> Iterator[Path]:
@@ -60,15 +76,12 @@ def closure(files: Iterable[str], package: Path = PACKAGE) -> list[str]:
         waiting += imports(path, package)
         folders = path.relative_to(package).parents
         waiting += [f for up in folders if (f := package / up / "__init__.py").exists()]
-    return sorted(path.relative_to(package).as_posix() for path in found if has_code(path))
+    return sorted(path.relative_to(package).as_posix() for path in found if has_code(path, package))
 
 
-def has_code(path: Path) -> bool:
+def has_code(path: Path, package: Path = PACKAGE) -> bool:
     """Whether there is more in a file than a docstring."""
-    match ast.parse(path.read_text(encoding="utf-8")).body:
-        case [] | [ast.Expr(value=ast.Constant())]:
-            return False
-    return True
+    return told(path, package, path.stat().st_mtime_ns)[1]
 
 
 def digest(path: Path) -> str:

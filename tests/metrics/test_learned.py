@@ -57,3 +57,14 @@ def test_the_temperature_that_is_read_is_that_at_the_centre_and_the_slope_that_b
 def test_given_schedules_have_learned_nothing():
     given = {"schedule": "power", "slope": -0.5}
     assert read(models.build("echo", **PLACE, **slots(focus=given, cross={}))) == []
+
+
+@pytest.mark.parametrize("positions", [1, 3])
+def test_of_temperatures_of_single_queries_the_last_is_read(positions):
+    settings = {"mechanism": "entropy_temperature", "positions": positions}
+    model = models.build("echo", **PLACE, focus=settings)
+    level = torch.arange(2 * positions).reshape(2, positions) / 10
+    model.encoder.blocks[0].attn.level.data = level
+    assert read(model) == [
+        ("encoder", 0, head, pytest.approx(level[head, -1].exp().item()), 0.0) for head in (0, 1)
+    ]

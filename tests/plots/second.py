@@ -49,7 +49,8 @@ def answers() -> pd.DataFrame:
 def slopes() -> pd.DataFrame:
     rows = [
         {"arm": arm, "filler": filler, "quantity": quantity, "hay": hay, "seconds": seconds}
-        | {"octaves": value, "low": value - 0.1, "high": value + 0.1, "edge": int(hay == 20)}
+        | {"octaves": value, "low": value - 0.1, "high": value + 0.1}
+        | {"edge": int(hay == 20), "cut": 0.03 * (hay == 56)}
         for arm, filler in product(REGIMES, FILLERS)
         for quantity, value in (("best", 0.1), ("sharpest", -1.2), ("softest", 0.8))
         for hay, seconds in (*LENGTHS.items(), (np.nan, np.nan))
@@ -138,6 +139,17 @@ def temperatures() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def uniformity() -> pd.DataFrame:
+    rows = [
+        {"arm": arm, "metric": metric, "interval": interval, "near": 0.25, "far": 0.3, "seeds": 2}
+        | {"difference": 0.05, "low": 0.03, "high": 0.07, "rising": 2}
+        for arm, (metric, interval) in product(
+            REGIMES, (("normalised_entropy", "bootstrap"), ("entropy", "seeds"))
+        )
+    ]
+    return pd.DataFrame(rows)
+
+
 def learned() -> pd.DataFrame:
     found = (
         ("learned", "slope"),
@@ -146,7 +158,7 @@ def learned() -> pd.DataFrame:
     )
     rows = [
         {"arm": f"echo-cross-{name}", "slot": "cross", "quantity": quantity, "seeds": 2}
-        | {"heads": 16, "mean": -0.1, "low": -0.12, "high": -0.05}
+        | {"heads": 16, "mean": -0.1, "low": -0.12, "high": -0.05, "rising": 0}
         for name, quantity in found
     ]
     return pd.DataFrame(rows)
@@ -182,6 +194,7 @@ TABLES = {
     "answers": answers, "slopes": slopes, "spotting": spotting, "learning": learning,
     "pruning": pruning, "entropy-length": averages, "schedules": schedules,
     "temperatures": temperatures, "learned": learned, "windows": windows, "swapped": swapped,
+    "uniformity": uniformity,
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from focused_attention import plots
 from focused_attention.metrics import sharpness
 from focused_attention.plots import haystack
 from focused_attention.plots.regimes import FILLERS, REGIMES, UNMEASURED
+from focused_attention.verdicts import uniform
 from focused_attention.verdicts.tables import COLUMNS
 from tests.plots import second
 from tests.plots.drawn import fits, markers, saved_twice
@@ -39,6 +40,10 @@ def test_saved_figure_has_the_same_bytes_twice(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["answers", "slopes", "temperatures"])
 def test_planted_columns_are_those_of_the_findings(name):
     assert set(second.TABLES[name]().columns) <= set(COLUMNS[name])
+
+
+def test_planted_uniformity_has_the_columns_of_the_findings():
+    assert set(second.uniformity().columns) == set(uniform.COLUMNS)
 
 
 @pytest.mark.parametrize("empty", [pd.DataFrame(), pd.DataFrame(columns=["arm", "slot", "hay"])])
@@ -91,12 +96,13 @@ def test_changes_are_points_against_temperature_one():
     assert line.get_xdata().tolist() == pytest.approx(np.log2(HEATS).tolist())
 
 
-def test_best_temperatures_leave_the_slope_out_and_are_hollow_at_an_end():
+def test_best_temperatures_leave_the_slope_out_and_are_hollow_where_they_are_cut_short():
     for axis in drawn("best_temperatures"):
         assert all(len(container[0].get_xdata()) == len(LENGTHS) for container in axis.containers)
         hollow = [line for line in axis.lines if line.get_markerfacecolor() == "white"]
         places = [x for line in hollow for x in line.get_xdata()]
-        expected = [np.log2(LENGTHS[20])] * 3 * len(FILLERS)  # of three temperatures
+        cut = np.log2([LENGTHS[20], LENGTHS[56]])  # an end, and an interval that reaches one
+        expected = [*cut] * 3 * len(FILLERS)  # of three temperatures
         assert places == pytest.approx(expected, abs=0.2)
 
 

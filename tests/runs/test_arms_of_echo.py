@@ -1,17 +1,15 @@
 """Every arm that goes on from plain Echo takes its weights over, and starts as what it should."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from focused_attention import models
 from focused_attention.inference import attentions
-from focused_attention.params import load
 from focused_attention.runs.arm import check_starts, resolve
+from tests.runs.conftest import PARAMS, build
 
-PARAMS = load(Path(__file__).parents[2] / "params.yaml")
 SCHEDULES = ("constant", "sharper", "softer", "log", "scalable", "learned", "true", "false",
              "true-0.01", "false-0.01")  # fmt: skip
 ARMS = [f"echo-{slot}-{of}" for slot in ("self", "cross-given") for of in SCHEDULES]
@@ -24,27 +22,6 @@ NEUTRAL = {  # compute what Echo does before their first step
     *("echo-self-constant", "echo-cross-given-constant", "echo-window-none"),
     *("echo-self-learned", "echo-cross-given-learned"),
 }
-SIZES = {f"n_{of}_{what}": n for of in ("audio", "text")
-         for what, n in (("ctx", 300), ("state", 32), ("head", 8), ("layer", 1))}  # fmt: skip
-
-
-def build(name, seed=0):
-    torch.manual_seed(seed)
-    slots = resolve(PARAMS, name)["slots"]
-    return models.build("echo", n_mels=8, n_vocab=11, **SIZES, focus_blocks=1, **slots).eval()
-
-
-@pytest.fixture(scope="module")
-def echo():
-    return build("echo")
-
-
-@pytest.fixture(scope="module")
-def heard():
-    generator = torch.Generator().manual_seed(0)
-    mel = torch.randn(2, 8, 500, generator=generator)  # 250 positions: 64 either side is a window
-    tokens = torch.randint(11, (2, 5), generator=generator)
-    return mel, tokens, torch.tensor([500, 300])
 
 
 @pytest.mark.parametrize("name", ARMS)

@@ -13,14 +13,19 @@ from tests.runs.test_session import session
 
 ROOT = Path(__file__).parents[2]
 MORE = {"echo-more": {"start": "echo", "steps": 50}}
+OTHER = {"echo-other": MORE["echo-more"] | {"focus": {"mechanism": "whisper"}}}
 
 
-def parameters(rows=MORE, adapt=("echo-more",), **others):
-    """The pilot's, with rows like echo's and a list of arms that are started."""
+def parameters(rows=MORE, adapt=("echo-more",), vary=(), stage="adapt", **others):
+    """The pilot's, with rows like echo's, lists of arms that are started, and more of a stage's."""
     params = load(ROOT / "params.yaml")
     arms = params.arms | {name: replace(params.arms["echo"], **row) for name, row in rows.items()}
-    runs = replace(params.runs, adapt=replace(params.runs.adapt, arms=list(adapt), **others))
-    return replace(params, arms=arms, runs=runs)
+    listed = {
+        name: replace(getattr(params.runs, name), arms=list(of))
+        for name, of in (("adapt", adapt), ("vary", vary))
+    }
+    listed[stage] = replace(listed[stage], **others)
+    return replace(params, arms=arms, runs=replace(params.runs, **listed))
 
 
 def test_a_started_arm_holds_all_that_decides_its_start():
@@ -44,13 +49,24 @@ def test_it_is_trained_anew_when_its_start_is():
     assert session("seek", "echo", 4, params).fingerprint == session("seek", "echo", 4).fingerprint
 
 
-def test_it_has_steps_of_its_own_and_trains_as_section_adapt_says():
+@pytest.mark.parametrize(("study", "stage"), [("seek", "adapt"), ("train", "vary")])
+def test_it_has_steps_of_its_own_and_trains_as_its_stages_section_says(study, stage):
     params = parameters()
-    work = session("seek", "echo-more", 4, params)
-    assert work.training == replace(params.adapt, steps=50)
-    assert work.training.learning_rate != params.seek.learning_rate
-    assert session("seek", "echo", 4, params).training == params.seek
-    assert (work.stage, session("seek", "echo", 4, params).stage) == ("adapt", "seek")
+    first, further = getattr(params, study), getattr(params, stage)
+    plain, work = (session(study, name, 4, params) for name in ("echo", "echo-more"))
+    assert work.training == replace(further, steps=50)
+    assert work.training.learning_rate != first.learning_rate
+    assert plain.training == first
+    assert (plain.stage, work.stage) == (study, stage)
+    assert (plain.draws, work.draws) == (4, [4, 1])
+
+
+def test_its_two_studies_are_decided_apart():
+    params = parameters()
+    for study, stage in (("seek", "vary"), ("train", "adapt")):
+        other = replace(getattr(params, stage), learning_rate=1e-9)
+        same = session(study, "echo-more", 4, replace(params, **{stage: other}))
+        assert same.fingerprint == session(study, "echo-more", 4, params).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -130,20 +146,30 @@ def test_a_row_that_cannot_be_is_refused_by_name(row, message):
             {"start": "whisper", "rows": {"echo-more": {"start": "whisper", "steps": 5}}},
             r"runs\.adapt\.start: whisper is not one of runs\.seek\.arms",
         ),
+        ({"vary": ["echo"]}, r"arms\.echo\.start: expected 'echo', as runs\.vary\.start, given ''"),
+        (
+            {"vary": ["echo-more"], "stage": "vary", "seeds": [2]},
+            r"runs\.vary\.seeds: 2 is not one of runs\.train\.seeds",
+        ),
+        ({"vary": ["echo-other"]}, r"runs\.vary\.arms: expected one arm .* control, given none"),
+        ({"vary": ["echo-more", "echo-long"]}, r"given echo-more, echo-long"),
     ],
 )
 def test_lists_that_cannot_be_are_refused_by_name(changes, message):
     check_starts(parameters())
     check_starts(parameters(adapt=()))
+    check_starts(parameters(vary=("echo-more", "echo-other"), rows=MORE | OTHER))
     with pytest.raises(UserError, match=message):
-        check_starts(parameters(**changes))
+        check_starts(parameters(**{"rows": MORE | OTHER} | changes))
 
 
-def test_an_arm_with_a_start_is_not_trained_from_nothing():
+@pytest.mark.parametrize(("study", "stage"), [("seek", "adapt"), ("train", "vary")])
+def test_an_arm_with_a_start_is_not_trained_from_nothing(study, stage):
     params = parameters()
-    runs = replace(params.runs, seek=replace(params.runs.seek, arms=["echo", "echo-more"]))
-    with pytest.raises(UserError, match=r"runs\.seek\.arms: echo-more has a start; list it in"):
-        check_starts(replace(params, runs=runs))
+    listed = replace(getattr(params.runs, study), arms=["echo", "echo-more"])
+    message = rf"runs\.{study}\.arms: echo-more has a start; list it in runs\.{stage}\.arms"
+    with pytest.raises(UserError, match=message):
+        check_starts(replace(params, runs=replace(params.runs, **{study: listed})))
 
 
 def test_an_arm_without_a_start_cannot_go_on():

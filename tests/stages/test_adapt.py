@@ -95,10 +95,10 @@ def test_every_stage_of_the_study_takes_it(folder, monkeypatch):
     assert (folder / "results/tiny/entropy/more-1.csv").exists()
 
 
-@pytest.mark.parametrize("stage", [seek, train])
-def test_it_is_not_trained_from_nothing(folder, monkeypatch, stage):
+@pytest.mark.parametrize(("stage", "other"), [(seek, "adapt"), (train, "vary")])
+def test_it_is_not_trained_from_nothing(folder, monkeypatch, stage, other):
     monkeypatch.chdir(folder)
-    with pytest.raises(UserError, match="has a start; run stage adapt"):
+    with pytest.raises(UserError, match=f"has a start; run stage {other}"):
         stage.main(["more", "--seed", "1"])
 
 

@@ -85,7 +85,7 @@ def test_windows_schedules_and_slopes_have_their_words(desk):
             for value in (0.5, 1.41)
         ],
         "learned": [
-            f"echo-cross-given-learned,cross,{quantity},3,48,-0.1,-0.2,-0.05"
+            f"echo-cross-given-learned,cross,{quantity},3,48,-0.1,-0.2,-0.05,0"
             for quantity in ("slope", "log2_temperature")
         ],
         "schedules": [

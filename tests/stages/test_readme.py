@@ -7,8 +7,9 @@ import pytest
 
 from focused_attention.errors import UserError
 from focused_attention.params import load
-from focused_attention.results import write_json
+from focused_attention.results import write_csv, write_json
 from focused_attention.stages import machine, readme
+from focused_attention.verdicts.variants import COLUMNS
 from tests.stages.made_up import write_judged
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,31 @@ def test_other_machines_stand_below_without_those_of_the_first_edition(house):
     assert "a desk" not in text
     row = "| a made-up processor, 2 threads | `012345` | 30 | 95, 95, 95 | not run | not run |"
     assert row in text.split("everything made anew for each row")[1]
+
+
+def test_what_every_mechanism_makes_of_the_error_rate_stands_below_the_verdicts(house):
+    Path("README.md").write_text(TEXT)
+    rates = {"words_wer": 0.5, "seeds": 1, "entropy": 0.971}
+    change = {"slot": "focus", "difference": -0.0123, "low": -0.02, "high": 0.001, "p_holm": 0.2}
+    rows = [
+        {"arm": "echo", "difference": 0.01},
+        {"arm": "echo-more", **rates},
+        {"arm": "vary-sigmoid", "mechanism": "sigmoid", "family": "softmax", **change},
+        {"arm": "vary-entmax", "mechanism": "entmax", "family": "softmax", **rates, **change}
+        | {"difference": -0.03, "p_holm": 0.01},
+    ]
+    table = [dict.fromkeys(COLUMNS, "") | row for row in rows]
+    write_csv(Path("results/pilot/tables/variants.csv"), table, COLUMNS)
+    readme.main([])
+    text = Path("README.md").read_text()
+    first, second = text.index("| `vary-entmax` | softmax |"), text.index("| `vary-sigmoid` |")
+    assert text.index("| `echo` | 8 |") < text.index("| C6 |") < first < second
+    (row,) = (line for line in text.splitlines() if line.startswith("| `vary-entmax`"))
+    assert "such that a row sums to one" in row
+    assert row.endswith("| −3.0 [−2.0, 0.1]\\* | 0.97 |")
+    assert "| −1.2 [−2.0, 0.1] | – |" in text
+    assert "Trained `echo` goes on" in text
+    assert "(50.0 %, entropy 0.97)" in text
 
 
 @pytest.mark.parametrize(

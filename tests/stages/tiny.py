@@ -1,4 +1,4 @@
-"""A folder in which every stage of the study `seek` runs in a second: a store and parameters."""
+"""A folder in which every stage of a study runs in a second: a store and parameters."""
 
 from pathlib import Path
 
@@ -14,6 +14,10 @@ HEATS = {"temperatures": [0.5, 1.0, 2.0], "others": [1.0]}
 NATIVE = {
     "arithmetic": "native"
 }  # the canonical one comes too late where others have computed before
+SHORT = NATIVE | {
+    "steps": 4, "batch_seconds": 6.0, "warmup": 2,
+    "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
+}  # fmt: skip
 SMALL = {
     "profile": "tiny",
     "model": {"width": 16, "encoder_layers": 2, "decoder_layers": 1},
@@ -23,21 +27,19 @@ SMALL = {
         "lone_keys": [0, 1], "words": [0, 2], "digits": [1, 2], "prompts": [0, 1],
     },
     "runs": {
-        "train": {"arms": ["tiny"]}, "seek": {"arms": ["tiny"], "seeds": [1]},
+        "train": {"arms": ["tiny"]}, "vary": {"start": "tiny", "arms": [], "seeds": [1]},
+        "seek": {"arms": ["tiny"], "seeds": [1]},
         "adapt": {"start": "tiny", "arms": [], "seeds": [1]},
         "swept": ["tiny"], "encoder": ["tiny"],
     },
     "train": NATIVE,
+    "vary": SHORT,
     "adapt": NATIVE
     | {
         "words": [0, 3], "prompts": [0, 2], "steps": 4, "batch_seconds": 12.0, "warmup": 2,
         "curriculum": 2, "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
     },
-    "seek": NATIVE
-    | {
-        "steps": 4, "batch_seconds": 6.0, "warmup": 2,
-        "log_every": 2, "dev_every": 4, "dev_utterances": 3, "checkpoint_every": 4,
-    },
+    "seek": SHORT,
     "measure": {
         "recall": SIZES | HEATS | {"pairs": 2, "digits": 2, "keys": 1},
         "spot": COUNTS | HEATS | {"digits": 2, "prompts": [0, 2]},

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focused_attention.verdicts.lengths import at, best, slope, tolerated, weights_of
+from focused_attention.verdicts.lengths import at, best, lowest, slope, tolerated, weights_of
 
 HEATS = [0.25, 0.35, 0.5, 0.71, 0.84, 1.0, 1.19, 1.41, 2.0, 2.83, 4.0]
 
@@ -20,6 +20,25 @@ def test_the_vertex_of_a_parabola_is_found(centre, bend, floor):
 def test_other_forms_find_the_same_of_a_parabola(form):
     curve = 1 + (np.log2(HEATS) - 0.11) ** 2
     assert best(HEATS, curve, **form) == pytest.approx(0.11, abs=1e-3)
+
+
+@given(centre=st.floats(-1.7, 1.7), bend=st.floats(0.01, 10))
+def test_of_all_temperatures_the_vertex_is_found_wherever_it_lies(centre, bend):
+    curve = 1 + bend * (np.log2(HEATS) - centre) ** 2
+    assert lowest(HEATS, curve) == pytest.approx(centre, abs=1e-6)
+
+
+def test_at_an_end_of_what_was_tried_the_lowest_is_that_end():
+    x = np.log2(HEATS)
+    curves = np.stack([x, -x, 0 * x, np.abs(x - 1)])
+    assert lowest(HEATS, curves) == pytest.approx([-2, 2, -2, 1], abs=0.01)
+
+
+def test_what_lies_far_from_the_lowest_does_not_move_it():
+    x = np.log2(HEATS)
+    curve = (x - 1.0) ** 2
+    assert lowest(HEATS, curve + 5 * (x < 0)) == pytest.approx(1.0)
+    assert best(HEATS, curve + 5 * (x < 0)) != pytest.approx(1.0, abs=0.3)
 
 
 def test_without_a_minimum_it_is_the_lower_end():

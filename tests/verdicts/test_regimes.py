@@ -70,13 +70,19 @@ def test_learned_slopes_are_means_over_heads_with_intervals_over_seeds():
     assert found["mean"] == pytest.approx(of_seed.mean())
     assert (found["seeds"], found["heads"]) == (10, 20)
     assert found["low"] < found["mean"] < found["high"] < 0
+    reach = 2.262 * of_seed.std(ddof=1) / 10**0.5  # Student's t of nine degrees of freedom
+    assert found["high"] - found["mean"] == pytest.approx(reach, rel=1e-3)
+    assert found["rising"] == 0
     level = row_of(regimes.learned(rows, OPTIONS), quantity="log2_temperature")
     assert level["low"] == level["mean"] == level["high"] == 1.0
+    assert level["rising"] == 10
 
 
 def test_who_has_learned_a_level_alone_has_no_slope():
     rows = [{"arm": "a", "slot": "encoder", "seed": "1", "temperature": "0.5", "slope": ""}]
-    assert [row["quantity"] for row in regimes.learned(rows, OPTIONS)] == ["log2_temperature"]
+    (row,) = regimes.learned(rows, OPTIONS)
+    assert row["quantity"] == "log2_temperature"
+    assert np.isnan([row["low"], row["high"]]).all()  # of one seed
 
 
 def windowed(shares):

@@ -120,7 +120,8 @@ def test_a_planted_slope_of_the_best_temperature_is_recovered():
     assert [row["edge"] for row in bests] == [0, 0, 0, 0]
     assert bests[3]["low"] - 1e-9 <= bests[3]["octaves"] <= bests[3]["high"] + 1e-9
     others = [row for row in found if row["quantity"] != "best" and row["hay"] != ""]
-    assert [row["edge"] for row in others] == [1] * 6  # forced choice never fell
+    assert [row["edge"] for row in others] == [1] * 9  # forced choice never fell
+    assert [row["cut"] for row in others] == [1] * 9
 
 
 def test_planted_temperatures_that_forced_choice_bears_are_recovered():
@@ -147,3 +148,43 @@ def test_planted_temperatures_that_forced_choice_bears_are_recovered():
         assert found["sharpest", hay]["octaves"] == -2
     assert found["softest", ""]["octaves"] == pytest.approx(-0.25, abs=0.1)
     assert found["sharpest", ""]["edge"] == 3
+
+
+def test_equal_odds_lost_are_borne_alike_though_equal_points_are_not():
+    """Heat takes the same from the log-odds at every length, from 99 % as from 70 %."""
+    heats, n = (0.25, 0.5, 0.71, 1.0, 1.41, 2.0, 4.0), 4000
+    cells = {}
+    for place, share in enumerate((0.99, 0.9, 0.7)):
+        for heat in heats:
+            odds = share / (1 - share) * np.exp(-0.5 * max(0.0, np.log2(heat)))
+            bound = np.tile(np.arange(n) < n * odds / (1 + odds), (3, 1))
+            nats = np.full((3, n), (np.log2(heat) - 1.2) ** 2)
+            cells[Place(hay=place, temperature=heat)] = Replies(
+                bound, bound, nats, bound, bound, 15.0 * 2**place
+            )
+    rows = slopes("echo", cells, Options(100, 0.95), margin=0.02)
+    found = {(row["quantity"], row["hay"]): row for row in rows}
+    assert found["softest", ""]["octaves"] < -0.5
+    assert found["softest_odds", ""]["octaves"] == pytest.approx(0, abs=0.05)
+    assert found["softest_odds", 0]["octaves"] == pytest.approx(1, abs=0.05)
+    assert found["best", 2]["octaves"] == pytest.approx(1.2)  # beyond 1.41
+
+
+def test_how_often_resamples_are_cut_short_is_told_where_the_best_itself_is_not():
+    """Recordings want temperatures so far apart that their mean is hardly known."""
+    heats, rng = (0.25, 0.5, 1.0, 2.0, 4.0), np.random.default_rng(0)
+    wants = rng.normal(size=(3, 40))
+    wants = 1.2 + 8 * (wants - wants.mean())
+    cells = {
+        Place(hay=hay, temperature=heat): Replies(
+            *[np.ones((3, 40), bool)] * 2, (np.log2(heat) - wants) ** 2,
+            *[np.ones((3, 40), bool)] * 2, seconds,
+        )
+        for hay, seconds in ((4, 15.0), (56, 60.0))
+        for heat in heats
+    }  # fmt: skip
+    rows = slopes("echo", cells, Options(500, 0.95), margin=0.02)
+    found = {(row["quantity"], row["hay"]): row for row in rows}
+    assert found["best", 4]["edge"] == 0
+    assert 0.05 < found["best", 4]["cut"] < 0.6
+    assert found["best", ""]["cut"] == found["best", 4]["cut"]  # both lengths are alike

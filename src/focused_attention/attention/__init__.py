@@ -21,6 +21,7 @@ MODULES = {  # usable alone, with the arguments they were published or documente
     "HybridAttention": "modules.hybrid",
     "FocusedAttention": "softmax.focused",
     "HybridFocusedAttention": "sparse.hybrid",
+    "IntegratedAttention": "modules.integrated",
     "LocalAttention": "modules.local",
     "MixtureOfAutoregressiveAttention": "modules.mixture_autoregressive",
 }

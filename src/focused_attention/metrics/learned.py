@@ -14,7 +14,8 @@ def temperatures(arm: str, seed: int, weights: Mapping[str, np.ndarray]) -> list
     Empty where none are learned. `slope` is what the span adds to the level; 0 where none is
     learned. The span counts from where it adds nothing and the temperature is what stands here: a
     predicted one as its share of the longest, from a half; a given one, which `scheduled` attention
-    has, as the log of the keys that are seen, from that of its `centre`.
+    has, as the log of the keys that are seen, from that of its `centre`. Where queries have their
+    own, it is the last's, which all later ones share.
     """
     rows = []
     for name in sorted(weights):
@@ -22,7 +23,7 @@ def temperatures(arm: str, seed: int, weights: Mapping[str, np.ndarray]) -> list
         if not name.endswith(".level"):
             continue
         slot = "cross" if attention == "cross_attn" else part
-        level = weights[name]
+        level = weights[name].reshape(len(weights[name]), -1)[:, -1]
         slope = weights.get(name.removesuffix("level") + "slope", np.zeros_like(level))
         rows += [
             {"arm": arm, "seed": seed, "slot": slot, "layer": int(index), "head": head}

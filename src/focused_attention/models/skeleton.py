@@ -4,6 +4,8 @@ Shape alphabet: B batch, F feature frames, S encoder positions, L tokens, H head
 V vocabulary.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,11 +117,12 @@ class AudioEncoder(nn.Module):
         if self.positional_embedding is not None:
             x = x + self.positional_embedding[: x.shape[1]]
         weights, losses = [], []
-        for block in self.blocks:
-            output = block(x, mask=mask, need_weights=need_weights)
-            x = output.x
-            weights.append(output.weights)
-            losses += output.losses
+        with embedded(self.blocks, x):
+            for block in self.blocks:
+                output = block(x, mask=mask, need_weights=need_weights)
+                x = output.x
+                weights.append(output.weights)
+                losses += output.losses
         return EncoderOutput(
             self.ln_post(x), mask, weights if need_weights else None, sum_by_name(losses)
         )
@@ -179,19 +182,20 @@ class TextDecoder(nn.Module):
                 raise ValueError(f"tokens: expected at most n_text_ctx = {n_ctx}, given {end}")
             x = x + self.positional_embedding[start:end]
         weights, self_weights, losses = [], [], []
-        for i, block in enumerate(self.blocks):
-            output = block(
-                x,
-                audio,
-                cross_mask=mask,
-                state=cache and cache.attn[i],
-                cross_state=cache and cache.cross_attn[i],
-                need_weights=need_weights,
-            )
-            x = output.x
-            weights.append(output.cross_weights)
-            self_weights.append(output.weights)
-            losses += output.losses
+        with embedded(self.blocks, x):
+            for i, block in enumerate(self.blocks):
+                output = block(
+                    x,
+                    audio,
+                    cross_mask=mask,
+                    state=cache and cache.attn[i],
+                    cross_state=cache and cache.cross_attn[i],
+                    need_weights=need_weights,
+                )
+                x = output.x
+                weights.append(output.cross_weights)
+                self_weights.append(output.weights)
+                losses += output.losses
         if cache is not None:
             cache.length = end
         return DecoderOutput(
@@ -254,6 +258,19 @@ def decoder_blocks(dims: Dimensions, slot: Slot, cross: Slot) -> list[nn.Module]
         ResidualAttentionBlock(D, H, slot, cross, causal=True, layer=layer, depth=depth)
         for layer in range(depth)
     ]
+
+
+@contextmanager
+def embedded(blocks: Iterable[nn.Module], x: Tensor) -> Iterator[None]:
+    """Tell layers that ask for it what the first block is given, (B, T, D), normed as theirs is."""
+    asking = [block for block in blocks if hasattr(block.attn, "embedded")]
+    for block in asking:
+        block.attn.embedded = block.attn_ln(x)
+    try:
+        yield
+    finally:
+        for block in asking:
+            block.attn.embedded = None
 
 
 def padding(lengths: Tensor, size: int) -> Tensor:

@@ -34,6 +34,7 @@ from focused_attention.plots.non_speech import non_speech
 from focused_attention.plots.overview import overview
 from focused_attention.plots.pilot import curves, error_rates, ratios
 from focused_attention.plots.regimes import finding
+from focused_attention.plots.relations import relation_tree, relations
 from focused_attention.plots.replication import (
     of_profiles,
     replication_guesses,
@@ -55,6 +56,7 @@ from focused_attention.plots.style import (
     styles,
     theme,
 )
+from focused_attention.plots.variants import variant_forest, variant_map
 from focused_attention.plots.verdicts import checks, judged, verdict
 from focused_attention.plots.word_times import heads_by_error, word_errors
 from focused_attention.plots.writing import writing
@@ -105,6 +107,8 @@ __all__ = [
     "overview",
     "ratios",
     "reach",
+    "relation_tree",
+    "relations",
     "replication_guesses",
     "replication_seeds",
     "replication_verdicts",
@@ -120,6 +124,8 @@ __all__ = [
     "styles",
     "theme",
     "time_and_memory",
+    "variant_forest",
+    "variant_map",
     "verdict",
     "word_errors",
     "writing",

@@ -29,6 +29,7 @@ KINDS = {  # of what is written: colour, hatch and words
     "none": ("#D9D9D9", "", "no digit"),
 }
 HEATED = "temperature of cross-attention"
+CUT = 0.025  # share of resamples at an end of what was tried: what an interval leaves out
 
 
 def answer_lengths(table: pd.DataFrame, guessers: Mapping[str, float]) -> Figure:
@@ -121,7 +122,7 @@ def best_temperatures(table: pd.DataFrame) -> Figure:
 
     `table` is findings/slopes.csv. A bar spans the temperatures at which forced choice falls by no
     more than the margin, its ends with their intervals; the dot is where forced choice costs least.
-    Hollow: it lies at an end of the temperatures that were tried, and may lie beyond.
+    Hollow: it, or more than `CUT` of its resamples, lies at an end of what was tried.
     """
     if table.empty:
         return unmeasured()
@@ -140,7 +141,7 @@ def best_temperatures(table: pd.DataFrame) -> Figure:
                 style = {"color": colour, "marker": marker, "linestyle": "", "markersize": 5}
                 label = words if quantity is best else None
                 points(axes, x, quantity, "octaves", ("low", "high"), 1, label=label, **style)
-                open_ = quantity["edge"].to_numpy() == 1
+                open_ = ((quantity["edge"] == 1) | (quantity["cut"] > CUT)).to_numpy()
                 told = quantity["octaves"].to_numpy()[open_]
                 hollow = style | {"marker": "o", "markerfacecolor": "white", "markersize": 4.5}
                 axes.plot(x[open_], told, **hollow, zorder=3)
@@ -153,7 +154,7 @@ def best_temperatures(table: pd.DataFrame) -> Figure:
     hollow = axes.plot([], [], "o", color=BLACK, markerfacecolor="white")[0]
     handles, labels = axes.get_legend_handles_labels()
     fig.legend(
-        [*handles, hollow], [*labels, "at an end of what was tried: may lie beyond"],
+        [*handles, hollow], [*labels, "at an end of what was tried, or its interval is"],
         loc="outside lower center", ncols=4,
     )  # fmt: skip
     return fig

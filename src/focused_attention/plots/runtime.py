@@ -101,7 +101,7 @@ def focus(train: pd.DataFrame, look: dict[str, Style]) -> Figure:
         "predictor_grad_norm": "gradient norm of the predictor",
     }
     train = train.reindex(columns=[*dict.fromkeys((*train.columns, *panels_of))])
-    train = train.dropna(subset=list(panels_of))
+    train = train[train["arm"].isin(look)].dropna(subset=list(panels_of))
     fig, panels = plt.subplots(1, 3, figsize=(PAGE, 2.15))
     for panel, (column, title) in zip(panels, panels_of.items(), strict=True):
         lines(panel, train, column, look)

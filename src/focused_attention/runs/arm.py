@@ -15,6 +15,7 @@ from focused_attention.paths import PARAMS
 from focused_attention.speech.store import FeatureStore
 
 SLOTS = ("focus", "encoder", "decoder", "cross")
+GO_ON = {"train": "vary", "seek": "adapt"}  # by study: which stage trains its arms with a `start`
 
 
 def resolve(params: Params, name: str) -> dict:
@@ -102,23 +103,36 @@ def started(params: Params, arm: Arm) -> dict:
 
 def check_starts(params: Params) -> None:
     """Raises UserError, naming the key, if `runs` lists an arm where it cannot be trained."""
-    runs, adapt = params.runs, params.runs.adapt
-    for study in ("train", "seek"):
-        for name in getattr(runs, study).arms:
+    for study, stage in GO_ON.items():
+        first, further = getattr(params.runs, study), getattr(params.runs, stage)
+        for name in first.arms:
             if params.arm(name).start:
                 raise UserError(
-                    f"{PARAMS}: runs.{study}.arms: {name} has a start; list it in runs.adapt.arms"
+                    f"{PARAMS}: runs.{study}.arms: {name} has a start; list it in runs.{stage}.arms"
                 )
-    for name in adapt.arms:
-        if (start := params.arm(name).start) != adapt.start:
+        for name in further.arms:
+            if (start := params.arm(name).start) != further.start:
+                raise UserError(
+                    f"{PARAMS}: arms.{name}.start: expected {further.start!r}, as "
+                    f"runs.{stage}.start, given {start!r}"
+                )
+        if not further.arms:
+            continue
+        if further.start not in first.arms:
             raise UserError(
-                f"{PARAMS}: arms.{name}.start: expected {adapt.start!r}, as runs.adapt.start, "
-                f"given {start!r}"
+                f"{PARAMS}: runs.{stage}.start: {further.start} is not one of runs.{study}.arms"
             )
-    if adapt.arms and adapt.start not in runs.seek.arms:
-        raise UserError(f"{PARAMS}: runs.adapt.start: {adapt.start} is not one of runs.seek.arms")
-    if adapt.arms and (strange := sorted(set(adapt.seeds) - set(runs.seek.seeds))):
-        raise UserError(f"{PARAMS}: runs.adapt.seeds: {strange[0]} is not one of runs.seek.seeds")
+        if strange := sorted(set(further.seeds) - set(first.seeds)):
+            raise UserError(
+                f"{PARAMS}: runs.{stage}.seeds: {strange[0]} is not one of runs.{study}.seeds"
+            )
+    if params.runs.vary.arms:
+        _ = params.control("vary")  # there is one
+
+
+def trained_by(arm: dict, study: str) -> str:
+    """The stage that trains a resolved arm; its section of params.yaml has that name."""
+    return GO_ON[study] if "start" in arm else study
 
 
 def of_study(arm: dict, training: Train) -> dict:

@@ -10,8 +10,6 @@ from focused_attention.tasks.haystack import HaystackComposer, closed
 from focused_attention.tasks.sizes import Size, largest
 from focused_attention.tasks.utterances import Utterance
 
-STARTED = 1  # beside the seed: other utterances than those from which the weights were learnt
-
 
 def begin(description: str | None, argv: list[str] | None) -> tuple[Session, HaystackComposer]:
     """The session of a stage's command line, as `session.begin`, and its haystacks."""
@@ -26,10 +24,9 @@ def plans(work: Session, haystacks: HaystackComposer) -> Iterator[list[Utterance
     """
     params = work.training
     shared = params.mixture, params.batch_seconds
-    if "start" not in work.arm:
-        return haystacks.training(*shared, work.seed, params.curriculum)
-    further = HaystackComposer(work.composer, bounds(work))
-    return further.training(*shared, [work.seed, STARTED], params.curriculum)
+    if "start" in work.arm:
+        haystacks = HaystackComposer(work.composer, bounds(work))
+    return haystacks.training(*shared, work.draws, params.curriculum)
 
 
 def bounds(work: Session) -> Haystack:

@@ -21,11 +21,13 @@ from focused_attention.params import Params, Train, load
 from focused_attention.paths import FEATURES, RUNS
 from focused_attention.regularisers import Regulariser
 from focused_attention.runs import device, weights
-from focused_attention.runs.arm import build_model, of_study, resolve
+from focused_attention.runs.arm import build_model, of_study, resolve, trained_by
 from focused_attention.speech.store import FeatureStore
 from focused_attention.tasks.batches import Batch, bucketed
 from focused_attention.tasks.compose import Composer
 from focused_attention.tasks.utterances import Utterance
+
+STARTED = 1  # beside the seed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,7 @@ class Session:
 
     @property
     def training(self) -> Train:
-        """How the arm is trained: as its study or, from another's weights, as `adapt` says."""
+        """How the arm is trained: as the section of its stage says, in its own steps if it has."""
         section = getattr(self.params, self.stage)
         return dataclasses.replace(section, steps=self.arm.get("steps", section.steps))
 
@@ -56,6 +58,11 @@ class Session:
     def stage(self) -> str:
         """The stage that trains the arm."""
         return trained_by(self.arm, self.study)
+
+    @property
+    def draws(self) -> int | list[int]:
+        """The seed of the training utterances; others than those that a start has learnt from."""
+        return [self.seed, STARTED] if "start" in self.arm else self.seed
 
     def prepare(self) -> SpeechModel:
         """The session's model, once its regularisers have prepared it; to be called once."""
@@ -145,11 +152,6 @@ class Session:
                 "arm again"
             ) from None
         return model.to(self.hardware).eval()
-
-
-def trained_by(arm: dict, study: str) -> str:
-    """The stage that trains a resolved arm; its section of params.yaml has that name."""
-    return "adapt" if "start" in arm else study
 
 
 def begin(

@@ -15,10 +15,9 @@ def main(argv: list[str] | None = None) -> None:
     params = load()
     check_starts(params)
     runs = params.runs
-    resolved = {
-        name: resolve(params, name)
-        for name in dict.fromkeys(runs.train.arms + runs.seek.arms + runs.adapt.arms)
-    }
+    studies = runs.train, runs.vary, runs.seek, runs.adapt
+    listed = dict.fromkeys(name for study in studies for name in study.arms)
+    resolved = {name: resolve(params, name) for name in listed}
     shutil.rmtree(ARMS, ignore_errors=True)
     for name, arm in resolved.items():
         results.write_json(ARMS / f"{name}.json", arm)

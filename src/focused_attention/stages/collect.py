@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 
 import jiwer
 import numpy as np
@@ -11,7 +12,7 @@ from focused_attention.errors import UserError, run
 from focused_attention.metrics.error_rates import character_errors, word_errors
 from focused_attention.params import Params, load
 from focused_attention.paths import ARMS, RESULTS
-from focused_attention.verdicts import measured
+from focused_attention.verdicts import measured, variants
 from focused_attention.verdicts.statistics import difference_interval, rate_interval
 
 BASELINE = "whisper"
@@ -45,12 +46,14 @@ class Hypotheses:
         return float(corpus_rate(self.references * len(self.texts), hypotheses))
 
 
-def gather(params: Params) -> dict[tuple[str, str, str, str], Hypotheses]:
+def gather(
+    profile: str, arms: Sequence[str], of_seeds: Sequence[int]
+) -> dict[tuple[str, str, str, str], Hypotheses]:
     """Every arm's hypotheses by (arm, task, language, decoder); language "all" joins them."""
     gathered = {}
-    for arm in params.runs.train.arms:
-        folder = RESULTS / params.profile / "evaluate"
-        seeds = [results.read_csv(folder / f"{arm}-{seed}.csv") for seed in params.runs.train.seeds]
+    for arm in arms:
+        folder = RESULTS / profile / "evaluate"
+        seeds = [results.read_csv(folder / f"{arm}-{seed}.csv") for seed in of_seeds]
         if any([r["id"] for r in rows] != [r["id"] for r in seeds[0]] for rows in seeds):
             raise UserError(f"{folder}: the seeds of {arm} differ in their utterances; dvc repro")
         for task in dict.fromkeys(row["task"] for row in seeds[0]):
@@ -61,7 +64,7 @@ def gather(params: Params) -> dict[tuple[str, str, str, str], Hypotheses]:
                     [row for row in rows if language in ("all", row["language"])]
                     for rows in of_task
                 ]
-                for decoder in DECODERS:
+                for decoder in (name for name in DECODERS if name in seeds[0][0]):
                     gathered[arm, task, language, decoder] = Hypotheses(chosen, decoder)
     return gathered
 
@@ -140,10 +143,47 @@ def arm_table(params: Params) -> list[dict]:
     return rows
 
 
+def variant_table(params: Params) -> list[dict]:
+    """What every mechanism makes of one arm's weights: variants.COLUMNS, the start first."""
+    vary = params.runs.vary
+    if not vary.arms:
+        return []
+    names = [vary.start, *vary.arms]
+    gathered = gather(params.profile, names, vary.seeds)
+    words, digits = (
+        {name: variants.Written(*gathered[name, *of].counts("wer")) for name in names}
+        for of in ((task, params.tasks.language, "greedy") for task in ("words", "digits"))
+    )
+    folder, seed = RESULTS / params.profile / "train", vary.seeds[0]
+    size = {name: results.read_json(folder / f"{name}-{seed}.json")["parameters"] for name in names}
+    arms = [
+        variants.about(results.read_json(ARMS / f"{name}.json"), size[name], size[vary.start])
+        for name in names
+    ]
+    options = {"resamples": params.collect.resamples, "confidence": params.collect.confidence}
+    for arm in arms[1:]:
+        arm |= attended(params, arm["arm"], options)
+    return variants.table(arms, vary.start, params.control("vary"), words, digits, **options)
+
+
+def attended(params: Params, arm: str, options: dict) -> dict:
+    """How sharp a varied arm attends, what it multiplies, and why if the first is not known."""
+    folder, seeds = RESULTS / params.profile / "evaluate", params.runs.vary.seeds
+    about = results.read_json(folder / f"{arm}-{seeds[0]}-sharpness.json")
+    made = {f"multiplications_{length}": n for length, n in about["multiplications"].items()}
+    rows = [results.read_csv(folder / f"{arm}-{seed}-sharpness.csv") for seed in seeds]
+    each = {
+        name: np.array([[float(row[name]) for row in of] for of in rows])
+        for name in ("entropy", "support")
+    }
+    shown = {} if about["note"] else variants.sharpness(**each, **options)
+    return made | {"note": about["note"]} | shown
+
+
 def main(argv: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(argv)
     params = load()
-    gathered = gather(params)
+    gathered = gather(params.profile, params.runs.train.arms, params.runs.train.seeds)
     errors, pairs, arms = (
         error_table(params, gathered), pair_table(params, gathered), arm_table(params)
     )  # fmt: skip
@@ -154,6 +194,7 @@ def main(argv: list[str] | None = None) -> None:
         results.write_csv(folder / "pairs.csv", pairs)
     found = measured.table(params, folder.parent)
     results.write_csv(folder / "measures.csv", found, measured.COLUMNS)
+    results.write_csv(folder / "variants.csv", variant_table(params), variants.COLUMNS)
     first = f"{params.runs.train.arms[0]}-{params.runs.train.seeds[0]}"
     trained = results.read_json(RESULTS / params.profile / "train" / f"{first}.json")
     summary = {

@@ -12,10 +12,29 @@ from focused_attention import results
 from focused_attention.errors import run
 from focused_attention.params import Params, Study, load
 from focused_attention.paths import RESULTS
-from focused_attention.verdicts import heads, measured, regimes, replies, rules, spotted, tables
+from focused_attention.verdicts import (
+    changed,
+    heads,
+    measured,
+    regimes,
+    replies,
+    rules,
+    sharper,
+    spotted,
+    tables,
+    uniform,
+)
 from focused_attention.verdicts.evidence import Evidence, Rows, uniformity
 
-COLUMNS = tables.COLUMNS | regimes.COLUMNS
+COLUMNS = (
+    tables.COLUMNS
+    | regimes.COLUMNS
+    | {
+        "changed": changed.COLUMNS,
+        "sharper": sharper.COLUMNS,
+        "uniformity": uniform.COLUMNS,
+    }
+)
 
 
 def studies(params: Params) -> tuple[Study, ...]:
@@ -37,7 +56,7 @@ def gather(params: Params) -> Evidence:
     """Everything that the other stages left. Raises UserError naming a file that is missing."""
     folder = RESULTS / params.profile
     seeds = {arm: study.seeds for study in studies(params) for arm in study.arms}
-    paired = folder / "tables" / "pairs.csv"
+    paired, varied = (folder / "tables" / f"{name}.csv" for name in ("pairs", "variants"))
     return Evidence(
         params=params,
         seeds=seeds,
@@ -68,6 +87,7 @@ def gather(params: Params) -> Evidence:
         wer=results.read_csv(folder / "tables" / "wer.csv"),
         pairs=results.read_csv(paired) if paired.exists() else [],  # one arm has none
         arms=results.read_csv(folder / "tables" / "arms.csv"),
+        varied=results.read_csv(varied) if varied.exists() else [],  # of before there were any
         timings=results.read_json(RESULTS / "benchmark-attention.json")["timings"],
     )
 
@@ -105,6 +125,9 @@ def found(evidence: Evidence) -> dict[str, list[dict]]:
     return {name: tables.joined(parts) for name, parts in by_arm.items()} | {
         "temperatures": temperatures,
         "learning": list(evidence.learning),
+        "changed": changed.table(evidence),
+        "sharper": sharper.table(evidence),
+        "uniformity": uniform.table(evidence),
         "schedules": regimes.schedules(evidence),
         "learned": regimes.learned(temperatures, options),
         "techniques": regimes.techniques(techniques, options),

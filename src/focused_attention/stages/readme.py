@@ -2,14 +2,17 @@
 
     python -m focused_attention.stages.readme
 
-They are what Whisper was asked, the error rates of the profile and the verdicts on the claims,
-which are those of the profile that params.yaml names as `findings`. The rest of README.md is left
-as it is. A smoke run's numbers are no results and are not shown.
+They are what Whisper was asked, the error rates of the profile, the verdicts on the claims, which
+are those of the profile that params.yaml names as `findings`, and what every mechanism makes of the
+error rate. The rest of README.md is left as it is. A smoke run's numbers are no results and are not
+shown.
 """
 
 import argparse
+import inspect
 import logging
 
+from focused_attention import attention
 from focused_attention.errors import UserError, run
 from focused_attention.params import load
 from focused_attention.paths import HEARD, MACHINES, README, RESULTS
@@ -18,6 +21,7 @@ from focused_attention.results import read_csv, read_json, shown, write_text
 BEGIN = "<!-- results: written by `python -m focused_attention.stages.readme` -->"
 END = "<!-- end of results -->"
 DECODING = "beam"
+LEVEL = 0.05  # of adjusted p-values
 VERDICTS = ("supported", "equivalent", "refuted", "undecided")
 TASKS = {"digits": "digit strings", "words": "word strings", "transcribe": "whole prompts"}
 
@@ -27,7 +31,8 @@ def results(profile: str, findings: str) -> str:
     rates, judged = error_rates(profile), read_json(shown(findings) / "verdicts.json")
     listened = HEARD / "heard.json"
     asked = [whisper(HEARD.name, read_json(listened))] if listened.exists() else []
-    parts = (*asked, rates, verdicts(findings, judged), run_times(judged), machines(profile))
+    of_claims = verdicts(findings, judged), run_times(judged)
+    parts = (*asked, rates, *of_claims, mechanisms(profile), machines(profile))
     return "\n\n".join(filter(None, parts))
 
 
@@ -87,6 +92,43 @@ def error_rates(profile: str) -> str:
             f"computed on: {hardware}.",
         ]
     )
+
+
+def mechanisms(profile: str) -> str:
+    """What every varied mechanism does and makes of the error rate: empty if none was varied."""
+    path = RESULTS / profile / "tables" / "variants.csv"
+    table = read_csv(path) if path.exists() else []
+    rows = sorted((r for r in table if r["mechanism"]), key=lambda r: float(r["difference"]))
+    if not rows:
+        return ""
+    (control,) = (row for row in table if not row["difference"])
+    lines = [_row(["arm", "family", "what it does", "word errors", "entropy"])]
+    lines.append(_row(["---"] * 3 + ["---:"] * 2))
+    for row in rows:
+        said = " ".join(map(summary, row["mechanism"].split())).replace("|", "\\|")
+        ends = {key: 100 * float(row[key]) for key in ("difference", "low", "high")}
+        change = _signed(ends, 1, "difference") + ("\\*" if _found(row) else "")
+        sharp = f"{float(row['entropy']):.2f}" if row["entropy"] else "–"
+        lines.append(_row([f"`{row['arm']}`", row["family"], said, change, sharp]))
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Trained `{table[0]['arm']}` goes on with another mechanism in its "
+            f"{rows[0]['slot']} block: word error rate on word strings (greedy) in points, less "
+            f"that of `{control['arm']}`, which goes on as it is "
+            f"({100 * float(control['words_wer']):.1f} %, entropy "
+            f"{float(control['entropy']):.2f}), with its bootstrap interval. \\*: found among "
+            "all (Holm, 5 %). Entropy is over log n, of the changed layer's rows where they sum to "
+            f"one. Profile `{profile}`, seeds per arm: {control['seeds']}; figures are in "
+            "[notebook 14](notebooks/executed/14-variants.ipynb).",
+        ]
+    )
+
+
+def summary(mechanism: str) -> str:
+    """The first line of a mechanism's class docstring."""
+    return inspect.getdoc(attention.load(mechanism)[1]).splitlines()[0]
 
 
 def verdicts(profile: str, judged: dict) -> str:
@@ -188,8 +230,12 @@ def _effect(claim: dict) -> str:
     return f"{sign}{value} [{low}, {high}]{base}".replace("-", "−")
 
 
-def _signed(part: dict, places: int) -> str:
-    value, low, high = (f"{part[key]:.{places}f}" for key in ("effect", "low", "high"))
+def _found(row: dict[str, str]) -> bool:
+    return float(row["p_holm"]) < LEVEL
+
+
+def _signed(part: dict, places: int, name: str = "effect") -> str:
+    value, low, high = (f"{part[key]:.{places}f}" for key in (name, "low", "high"))
     sign = "" if value.startswith("-") else "+"
     return f"{sign}{value} [{low}, {high}]".replace("-", "−")
 

@@ -209,7 +209,11 @@ class Composer:
         ]
 
     def training(
-        self, mixture: dict[str, float], batch_seconds: float, seed: int, curriculum: int = 0
+        self,
+        mixture: dict[str, float],
+        batch_seconds: float,
+        seed: int | list[int],
+        curriculum: int = 0,
     ) -> Iterator[list[Utterance]]:
         """Plans of training batches without end: pools of the mixture, bucketed by length.
 

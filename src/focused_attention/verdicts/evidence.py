@@ -39,6 +39,7 @@ class Evidence:
     wer: Rows  # tables/wer.csv
     pairs: Rows  # tables/pairs.csv
     arms: Rows  # tables/arms.csv
+    varied: Rows = ()  # tables/variants.csv
     timings: Sequence[Mapping]  # of benchmark-attention.json
 
     @property

@@ -1,7 +1,8 @@
 """How the best temperature and the tolerated ones move with the number of keys.
 
 Losses a token L(T) of the same recordings at several temperatures, in conditions that differ in the
-number of keys n. The best temperature is the vertex of a parabola through L against log2 T, the
+number of keys n. The best temperature is the vertex of a parabola through L against log2 T: of all
+that lie in a planned range (`best`), or of the lowest and its neighbours (`lowest`). The
 tolerance the T at which L has risen by a margin; their slopes against log2 n are what schedules of
 temperature foretell: log2 T* = slope * log2 n + level.
 
@@ -69,6 +70,29 @@ def best(
     with np.errstate(divide="ignore", invalid="ignore"):
         vertex = np.where(bend > 0, -slope / (2 * bend), ends)
     return np.clip(vertex, x[0], x[-1])
+
+
+def lowest(temperatures: Sequence[float], losses: np.ndarray) -> np.ndarray:
+    """log2 of the best of all temperatures of curves (..., temperatures).
+
+    The vertex of the parabola through the lowest and its neighbours; the lowest itself at an end.
+
+    >>> t = [0.25, 0.5, 1.0, 2.0, 4.0]
+    >>> float(lowest(t, (np.log2(t) - 0.9) ** 2).round(3))
+    0.9
+    """
+    x, y = np.log2(np.asarray(temperatures)), losses.reshape(-1, len(temperatures))
+    least = y.argmin(axis=-1)
+    middle = np.clip(least, 1, len(x) - 2)
+    (x0, x1, x2), (y0, y1, y2) = (
+        [side(middle + step) for step in (-1, 0, 1)]
+        for side in (x.__getitem__, lambda place: y[np.arange(len(y)), place])
+    )
+    climb = (y1 - y0) / (x1 - x0)
+    bend = ((y2 - y1) / (x2 - x1) - climb) / (x2 - x0)
+    inside = (least == middle) & (bend > 0)
+    vertex = (x0 + x1) / 2 - climb / (2 * np.where(inside, bend, 1.0))
+    return np.where(inside, vertex, x[least]).reshape(losses.shape[:-1])
 
 
 def tolerated(

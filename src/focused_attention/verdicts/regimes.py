@@ -13,7 +13,7 @@ import numpy as np
 from focused_attention.params import Arm, Params
 from focused_attention.verdicts.evidence import LONG, Evidence, Options, Rows
 from focused_attention.verdicts.replies import Place, held
-from focused_attention.verdicts.statistics import interval, resampled_weights
+from focused_attention.verdicts.statistics import of_seeds
 from focused_attention.verdicts.tables import RATE, contrast, measured
 
 SCHEDULED = "scheduled"
@@ -26,7 +26,7 @@ COLUMNS = {
     "schedules": (
         "arm", "slot", "schedule", "slope", "scale", *PLACE, *RATE[:5], "against", *RATE[5:],
     ),
-    "learned": ("arm", "slot", "quantity", "seeds", "heads", "mean", "low", "high"),
+    "learned": ("arm", "slot", "quantity", "seeds", "heads", "mean", "low", "high", "rising"),
     "techniques": ("arm", "technique", "settings", "task", *PLACE, *RATE),
     "windows": ("arm", "imposed", "positions", "window", "task", *PLACE, *RATE),
     "swapped": ("encoder", "decoder", *PLACE, *RATE),
@@ -82,7 +82,10 @@ def as_trained(evidence: Evidence, arm: str) -> Iterator[Place]:
 
 
 def learned(temperatures: Sequence[Mapping[str, str]], options: Options) -> list[dict]:
-    """Levels, in octaves, and slopes that heads have learned: means, with intervals over seeds."""
+    """Levels, in octaves, and slopes that heads have learned: means, with intervals over seeds.
+
+    `rising` counts the seeds whose heads' mean is above zero: softer, or softer with more keys.
+    """
     heads: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = {}
     for row in temperatures:
         told = {"log2_temperature": math.log2(float(row["temperature"])), "slope": row["slope"]}
@@ -93,13 +96,12 @@ def learned(temperatures: Sequence[Mapping[str, str]], options: Options) -> list
     rows = []
     for (arm, slot), quantities in heads.items():
         for quantity, by_seed in quantities.items():
-            of_seeds = np.array([np.mean(values) for values in by_seed.values()])
-            drawn = resampled_weights(len(of_seeds), options.resamples) @ of_seeds / len(of_seeds)
-            low, high = interval(drawn, options.confidence)
+            means = np.array([np.mean(values) for values in by_seed.values()])
+            low, high = of_seeds(means, options.confidence)
             rows.append(
-                {"arm": arm, "slot": slot, "quantity": quantity, "seeds": len(of_seeds)}
-                | {"heads": sum(map(len, by_seed.values())), "mean": float(of_seeds.mean())}
-                | {"low": low, "high": high}
+                {"arm": arm, "slot": slot, "quantity": quantity, "seeds": len(means)}
+                | {"heads": sum(map(len, by_seed.values())), "mean": float(means.mean())}
+                | {"low": low, "high": high, "rising": int((means > 0).sum())}
             )
     return rows
 

@@ -12,9 +12,8 @@ from focused_attention.verdicts.evidence import Evidence, NotComparedError
 from focused_attention.verdicts.guessers import guessers
 from focused_attention.verdicts.instrument import check
 from focused_attention.verdicts.readers import readers
-from focused_attention.verdicts.statistics import holm
+from focused_attention.verdicts.statistics import MARGIN, holm
 
-MARGIN = 0.02  # of rates and of normalised entropy: an effect that matters
 ALPHA = 0.05
 SEEDS = 10  # of every arm that is compared, at least
 

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MARGIN = 0.02  # of rates and of normalised entropy: an effect that matters
+
 
 def resampled_weights(n: int, resamples: int, seed: int = 0) -> np.ndarray:
     """How often each of `n` utterances is drawn in each resample: (resamples, n)."""
@@ -31,6 +33,21 @@ def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def of_seeds(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Student's interval of the mean of one value a seed, (seeds,); NaN of fewer than two.
+
+    Resamples of so few seeds would give too narrow ones.
+    """
+    from scipy.stats import t  # on use: it takes a second to load
+
+    seeds = len(values)
+    if seeds < 2:
+        return math.nan, math.nan
+    error = values.std(ddof=1) / math.sqrt(seeds)
+    reach = float(t.ppf((1 + confidence) / 2, seeds - 1) * error)
+    return float(values.mean()) - reach, float(values.mean()) + reach
 
 
 def rate(errors: np.ndarray, units: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -6,12 +6,13 @@ import numpy as np
 
 from focused_attention.verdicts.evidence import Evidence, Options
 from focused_attention.verdicts.findings import Rows
-from focused_attention.verdicts.lengths import AROUND, best, slope, tolerated
+from focused_attention.verdicts.lengths import lowest, slope, tolerated
 from focused_attention.verdicts.replies import KINDS, Asked, Place, Replies, held, kinds
 from focused_attention.verdicts.statistics import bootstrap, interval, intervals
 
 LEARNED = 0.9  # share of dev values recalled at which a seed has learned
 TRANSITION = 0.5  # and at which it has begun to
+ODDS = 0.5  # by which log-odds may fall: odds by two in five
 RATE = (
     "seeds", "utterances", "rate", "low", "high", "difference", "difference_low", "difference_high",
 )  # fmt: skip
@@ -21,7 +22,7 @@ COLUMNS = {
     "pruning": ("arm", *PLACE, "top_k", "measure", *RATE),
     "slopes": (
         "arm", "filler", "quantity", "seeds", "utterances", "hay", "seconds", "octaves", "low",
-        "high", "edge",
+        "high", "edge", "cut",
     ),
     "spotting": ("arm", "hay", "temperature", "measure", *RATE),
     "entropy-length": (
@@ -78,7 +79,8 @@ def slopes(arm: str, cells: Mapping[Place, Replies], options: Options, margin: f
 
     See `turned`. The row without hay is the slope, in octaves of temperature an octave of seconds:
     what schedules of temperature foretell. `edge` is 1 where the temperature lies at an end of what
-    was tried, so that it may lie beyond; of the slope, at how many lengths.
+    was tried, so that it may lie beyond; of the slope, at how many lengths. `cut` is the share of
+    resamples in which it does; of the slope, at any length.
     """
     rows = []
     for filler in dict.fromkeys(place.filler for place in cells):
@@ -96,25 +98,28 @@ def slopes(arm: str, cells: Mapping[Place, Replies], options: Options, margin: f
         seeds, n = next(iter(cells.values())).bound.shape
         about = {"arm": arm, "filler": filler, "seeds": seeds, "utterances": n}
         for quantity in found[0]:
-            drawn, edges = zip(*(of[quantity] for of in found), strict=True)
-            told = [*zip(lines, seconds, drawn, edges, strict=True)]
-            told.append(("", "", slope(seconds, np.stack(drawn, axis=-1)), sum(edges)))
-            for hay, length, values, edge in told:
+            drawn, ended = (np.stack(of) for of in zip(*(f[quantity] for f in found), strict=True))
+            told = [*zip(lines, seconds, drawn, ended, ended[:, 0], strict=True)]
+            told.append(("", "", slope(seconds, drawn.T), ended.any(axis=0), ended[:, 0].sum()))
+            for hay, length, values, cut, edge in told:
                 low, high = interval(values[1:], options.confidence)
                 rows.append(
                     about | {"quantity": quantity, "hay": hay, "seconds": length}
-                    | {"octaves": float(values[0]), "low": low, "high": high, "edge": edge}
+                    | {"octaves": float(values[0]), "low": low, "high": high}
+                    | {"edge": int(edge), "cut": float(cut[1:].mean())}
                 )  # fmt: skip
     return rows
 
 
 def turned(
     heated: Sequence[Replies], places: Sequence[Place], margin: float, options: Options
-) -> dict[str, tuple[np.ndarray, int]]:
-    """log2 temperatures (R,) at one length, and 1 for one at an end of what was tried.
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """log2 temperatures (R,) at one length, and whether they lie at an end of what was tried.
 
-    `best`: where forced choice's nats are least, a parabola's vertex, see `lengths.best`;
-    `sharpest` and `softest`: how far from 1 forced choice falls by no more than the margin.
+    `best`: where forced choice's nats are least, of all temperatures, see `lengths.lowest`;
+    `sharpest` and `softest`: how far from 1 forced choice falls by no more than the margin;
+    `softest_odds`: how far its log-odds fall by no more than `ODDS`, which weighs what is lost by
+    how much was to be lost.
     """
     temperatures = [place.temperature for place in places]
     draws = bootstrap(*heated[0].bound.shape, options.resamples)
@@ -123,15 +128,17 @@ def turned(
         values = np.stack([getattr(replies, column) for replies in heated])  # (T, seeds, n)
         return draws.sums(values) / values[0].size  # (R, T)
 
-    missed = 1 - curves("bound")
+    missed, half = 1 - curves("bound"), 0.5 / heated[0].bound.size  # half an answer either way
+    odds = np.log((missed + half) / (1 - missed + half))
     found = {
-        "best": best(temperatures, curves("nats")),
+        "best": lowest(temperatures, curves("nats")),
         "sharpest": tolerated(temperatures, missed, softer=False, rise=margin),
         "softest": tolerated(temperatures, missed, softer=True, rise=margin),
+        "softest_odds": tolerated(temperatures, odds, softer=True, rise=ODDS),
     }
-    ends = dict.fromkeys(found, (temperatures[0], temperatures[-1])) | {"best": AROUND}
+    ends = np.log2(temperatures)[[0, -1], None]
     return {
-        name: (drawn, int(np.isclose(drawn[0], np.log2(ends[name]), atol=1e-3).any()))
+        name: (drawn, np.isclose(drawn, ends, atol=1e-3).any(axis=0))
         for name, drawn in found.items()
     }
 
