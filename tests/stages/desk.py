@@ -46,6 +46,8 @@ def lay() -> None:
     pilot = Path("results/pilot")  # of the second trial what the pilot found
     shutil.copytree(ROOT / pilot / "findings", pilot / "findings", dirs_exist_ok=True)
     shutil.copy(ROOT / pilot / "verdicts.json", pilot)
+    (pilot / "tables").mkdir(exist_ok=True)
+    shutil.copy(ROOT / pilot / "tables/variants.csv", pilot / "tables")
     figure = Figure(figsize=(3, 1))
     for name in figures_used():
         path = Path(f"paper/figures/{name}.pdf")
